@@ -1,0 +1,206 @@
+"""The typed model of the contracts: what losses want and what operations give, read from TOML.
+
+The tables live in `rules/contracts/*.toml`; a user's own tables (`[tool.torchlint]`, `contracts = ["file.toml"]`)
+have the same format and are merged in, a later table replacing an earlier one of the same id.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal[
+    "unknown",
+    "raw",
+    "probability",
+    "simplex",
+    "log_simplex",
+    "log_probability",
+    "bounded",
+    "nonnegative",
+    "class_index",
+    "one_hot",
+    "loss",
+]
+KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+
+Family = Literal["binary", "multiclass", "distribution", "regression", "margin", "embedding", "sequence", "overlap"]
+ShapeRelation = Literal["equal", "broadcasts", "warns", "index", "free"]
+DType = Literal["unknown", "float", "int", "bool", "keep"]
+ShapeRule = Literal[
+    "unknown",
+    "keep",
+    "broadcast",
+    "squeeze",
+    "unsqueeze",
+    "view",
+    "flatten",
+    "permute",
+    "transpose",
+    "expand",
+    "linear",
+    "conv",
+    "reduce",
+    "select",
+    "gather",
+    "cat",
+    "stack",
+    "matmul",
+    "bmm",
+    "full",
+    "like",
+    "scalar",
+    "one_hot",
+    "rows",
+]
+
+
+class ContractError(ValueError):
+    """A contract file or table that cannot be used; the message names the file and the key."""
+
+
+class Arg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tensor parameter of a loss call. `accepts` lists the kinds that are right; empty means any."""
+
+    name: str
+    role: Literal["input", "target", "other"] = "other"
+    accepts: tuple[Kind, ...] = ()
+    dtype: tuple[DType, ...] = ()
+
+
+class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A loss: the names it is known by, its parameters, and how input and target shapes must relate.
+
+    `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
+    "index" takes the target without the class dimension, "free" makes no demand.
+    `options` are the constructor's parameters in positional order; `function_options` the functional's after its tensors.
+    `target_option` says which constant option values change what is accepted, e.g. `{log_target = ["log_simplex"]}`.
+    """
+
+    classes: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    family: Family = "regression"
+    args: tuple[Arg, ...] = (Arg("input", "input"), Arg("target", "target"))
+    options: tuple[str, ...] = ()
+    function_options: tuple[str, ...] = ()
+    shapes: ShapeRelation = "free"
+    class_dim: int | None = None
+    reduction: str | None = "mean"
+    id: str = ""
+
+    def arg(self, role: str) -> Arg | None:
+        """The first parameter of this role, or None."""
+        for arg in self.args:
+            if arg.role == role:
+                return arg
+        return None
+
+
+class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An operation: a function, a tensor method or a layer, and what it gives.
+
+    `gives` is a kind, "keep" (the kind of the first input), "join" (of all its inputs), or a table from the kind that
+    comes in to the kind that goes out, with "otherwise" for the rest.
+    `params` are the parameters of the function form, the tensor first ("input", or "tensors" for a sequence);
+    a method leaves the first out. `layer_params` are the layer's constructor parameters; calling the layer gives it the input.
+    `shape` names a rule of `analysis.shapes`, which reads the bound parameters by name.
+    `label` is how messages call it; its first function name if empty.
+    """
+
+    functions: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
+    gives: str | dict[str, Kind] = "unknown"
+    shape: ShapeRule = "unknown"
+    dtype: DType = "keep"
+    gradient: Literal["keep", "cut"] = "keep"
+    params: tuple[str, ...] = ("input",)
+    layer_params: tuple[str, ...] = ()
+    in_place: bool = False
+    items: Literal["", "values_indices"] = ""
+    id: str = ""
+
+
+class Wrapper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A callable that gives back one of its arguments in effect unchanged: `nn.DataParallel(model)`, `torch.compile(model)`."""
+
+    functions: tuple[str, ...] = ()
+    argument: int = 0
+    keyword: str = ""
+    id: str = ""
+
+
+class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One contract file as written."""
+
+    loss: dict[str, Loss] = {}
+    op: dict[str, Op] = {}
+    wrapper: dict[str, Wrapper] = {}
+    alias: dict[str, str] = {}
+
+
+class Contracts(msgspec.Struct, frozen=True):
+    """All contracts of a run, indexed by the full dotted name (or the method's name) that leads to them.
+
+    `aliases` maps a dotted prefix to the one used in the tables (`torch.nn.modules.loss` to `torch.nn`).
+    """
+
+    losses: dict[str, Loss]
+    loss_classes: dict[str, Loss]
+    loss_functions: dict[str, Loss]
+    op_functions: dict[str, Op]
+    op_methods: dict[str, Op]
+    op_layers: dict[str, Op]
+    wrappers: dict[str, Wrapper]
+    aliases: dict[str, str]
+
+    def loss_words(self) -> frozenset[bytes]:
+        """The last part of each loss's name, as bytes: a file without any of them makes no loss of its own."""
+        names = [*self.loss_classes, *self.loss_functions]
+        return frozenset(name.rpartition(".")[2].encode() for name in names)
+
+
+def read_tables(path: Path) -> Tables:
+    """Read one contract file. Raises ContractError naming the file and what is wrong in it."""
+    try:
+        data = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ContractError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ContractError(f"{path}: not valid TOML: {error}") from error
+    return tables_from(data, str(path))
+
+
+def tables_from(data: Mapping[str, Any], origin: str) -> Tables:
+    """Turn parsed TOML into tables. Raises ContractError naming `origin` and the key."""
+    try:
+        return msgspec.convert(data, Tables)
+    except msgspec.ValidationError as error:
+        raise ContractError(f"{origin}: {error}") from error
+
+
+def merge(tables: Iterable[Tables]) -> Contracts:
+    """Index the tables; where two have the same id, the later one counts."""
+    losses: dict[str, Loss] = {}
+    ops: dict[str, Op] = {}
+    wrappers: dict[str, Wrapper] = {}
+    aliases: dict[str, str] = {}
+    for table in tables:
+        losses.update({key: msgspec.structs.replace(loss, id=key) for key, loss in table.loss.items()})
+        ops.update({key: msgspec.structs.replace(op, id=key) for key, op in table.op.items()})
+        wrappers.update({key: msgspec.structs.replace(wrapper, id=key) for key, wrapper in table.wrapper.items()})
+        aliases.update(table.alias)
+    return Contracts(
+        losses=losses,
+        loss_classes={name: loss for loss in losses.values() for name in loss.classes},
+        loss_functions={name: loss for loss in losses.values() for name in loss.functions},
+        op_functions={name: op for op in ops.values() for name in op.functions},
+        op_methods={name: op for op in ops.values() for name in op.methods},
+        op_layers={name: op for op in ops.values() for name in op.layers},
+        wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
+        aliases=aliases,
+    )

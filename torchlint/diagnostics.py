@@ -1,0 +1,56 @@
+"""What a run reports: places, steps, diagnostics and problems, and nothing about how they were found."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["error", "warning", "info"]
+Confidence = Literal["certain", "likely"]
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """A span of source. Lines and columns count from 1, columns in code points; `cell` counts a notebook's code cells from 1.
+
+    In a notebook, lines count inside the cell. The end column points behind the last character.
+    """
+
+    path: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    cell: int | None = None
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One hand-over on the way of a value, from where it got its kind to the loss call."""
+
+    place: Place
+    note: str
+
+
+class Diagnostic(msgspec.Struct, frozen=True):
+    """One finding as users see it. `fingerprint` survives moved lines (it hashes code, path and the text of the flagged lines)."""
+
+    code: str
+    name: str
+    message: str
+    severity: Severity
+    confidence: Confidence
+    place: Place
+    trail: tuple[Step, ...] = ()
+    url: str | None = None
+    fingerprint: str = ""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a file, or a part of it, was not linted. `internal` marks a defect of torchlint itself, not of the file."""
+
+    path: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+    cell: int | None = None
+    internal: bool = False
