@@ -59,17 +59,24 @@ ShapeRule = Literal[
 ]
 
 
+_GIVES: tuple[str, ...] = (*KINDS, "keep", "join")
+
+
 class ContractError(ValueError):
     """A contract file or table that cannot be used; the message names the file and the key."""
 
 
 class Arg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A tensor parameter of a loss call. `accepts` lists the kinds that are right; empty means any."""
+    """A tensor parameter of a loss call. `accepts` lists the kinds that are right; empty means any.
+
+    `also` holds further names of the same parameter (`nn.PoissonNLLLoss` calls its input `log_input`).
+    """
 
     name: str
     role: Literal["input", "target", "other"] = "other"
     accepts: tuple[Kind, ...] = ()
     dtype: tuple[DType, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +85,6 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
     "index" takes the target without the class dimension, "free" makes no demand.
     `options` are the constructor's parameters in positional order; `function_options` the functional's after its tensors.
-    `target_option` says which constant option values change what is accepted, e.g. `{log_target = ["log_simplex"]}`.
     """
 
     classes: tuple[str, ...] = ()
@@ -103,12 +109,14 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An operation: a function, a tensor method or a layer, and what it gives.
 
-    `gives` is a kind, "keep" (the kind of the first input), "join" (of all its inputs), or a table from the kind that
-    comes in to the kind that goes out, with "otherwise" for the rest.
+    `gives` is a kind, "keep" (the kind of the first input), "join" (of all its tensors, masks and indices aside), or a
+    table from the kind that comes in to the kind that goes out, with "otherwise" for the rest ("unknown" without it).
+    A contract file may name such a table once under `[kinds.NAME]` and write `gives = "NAME"`; `merge` puts the table in.
     `params` are the parameters of the function form, the tensor first ("input", or "tensors" for a sequence);
     a method leaves the first out. `layer_params` are the layer's constructor parameters; calling the layer gives it the input.
     `shape` names a rule of `analysis.shapes`, which reads the bound parameters by name.
-    `label` is how messages call it; its first function name if empty.
+    `methods` are also attributes of a tensor that give a tensor (`x.T`, `x.data`).
+    `items = "values_indices"`: with a `dim`, a pair of the values and their indices.
     """
 
     functions: tuple[str, ...] = ()
@@ -141,6 +149,7 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     op: dict[str, Op] = {}
     wrapper: dict[str, Wrapper] = {}
     alias: dict[str, str] = {}
+    kinds: dict[str, dict[str, Kind]] = {}
 
 
 class Contracts(msgspec.Struct, frozen=True):
@@ -184,14 +193,20 @@ def tables_from(data: Mapping[str, Any], origin: str) -> Tables:
 
 
 def merge(tables: Iterable[Tables]) -> Contracts:
-    """Index the tables; where two have the same id, the later one counts."""
+    """Index the tables; where two have the same id, the later one counts.
+
+    Raises ContractError for an op whose `gives` is neither a kind nor the name of a `[kinds]` table, or whose table
+    speaks of a kind that does not exist.
+    """
     losses: dict[str, Loss] = {}
     ops: dict[str, Op] = {}
     wrappers: dict[str, Wrapper] = {}
     aliases: dict[str, str] = {}
+    kinds: dict[str, dict[str, Kind]] = {}
     for table in tables:
+        kinds.update(table.kinds)
         losses.update({key: msgspec.structs.replace(loss, id=key) for key, loss in table.loss.items()})
-        ops.update({key: msgspec.structs.replace(op, id=key) for key, op in table.op.items()})
+        ops.update({key: _resolved(key, op, kinds) for key, op in table.op.items()})
         wrappers.update({key: msgspec.structs.replace(wrapper, id=key) for key, wrapper in table.wrapper.items()})
         aliases.update(table.alias)
     return Contracts(
@@ -204,3 +219,16 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
         aliases=aliases,
     )
+
+
+def _resolved(key: str, op: Op, kinds: Mapping[str, Mapping[str, Kind]]) -> Op:
+    """The op with its id, and with the table in place of the table's name."""
+    gives = op.gives
+    if isinstance(gives, str) and gives not in _GIVES:
+        if gives not in kinds:
+            known = ", ".join([*_GIVES, *sorted(kinds)])
+            raise ContractError(f"op.{key}.gives: {gives!r} is none of {known}")
+        gives = dict(kinds[gives])
+    if isinstance(gives, dict) and (strange := set(gives) - {*KINDS, "otherwise"}):
+        raise ContractError(f"op.{key}.gives: {sorted(strange)[0]!r} is no kind (they are {', '.join(KINDS)})")
+    return msgspec.structs.replace(op, id=key, gives=gives)
