@@ -230,5 +230,5 @@ def _resolved(key: str, op: Op, kinds: Mapping[str, Mapping[str, Kind]]) -> Op:
             raise ContractError(f"op.{key}.gives: {gives!r} is none of {known}")
         gives = dict(kinds[gives])
     if isinstance(gives, dict) and (strange := set(gives) - {*KINDS, "otherwise"}):
-        raise ContractError(f"op.{key}.gives: {sorted(strange)[0]!r} is no kind (they are {', '.join(KINDS)})")
+        raise ContractError(f"op.{key}.gives: {min(strange)!r} is no kind (they are {', '.join(KINDS)})")
     return msgspec.structs.replace(op, id=key, gives=gives)
