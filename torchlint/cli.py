@@ -1,0 +1,380 @@
+"""The command line: options in, an exit code out. What costs time to import is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from torchlint import __version__
+
+if TYPE_CHECKING:
+    from torchlint.config import Settings
+    from torchlint.diagnostics import Diagnostic
+    from torchlint.engine import Progress, Report
+    from torchlint.report.style import Style
+    from torchlint.rulebook import Rule
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+USAGE = 2
+
+
+class _Fault(click.ClickException):
+    """Something the user can mend; shown in one line, exit code 2."""
+
+    exit_code = USAGE
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        from torchlint.report.style import style_for  # noqa: PLC0415
+
+        stream = file or sys.stderr
+        click.echo(f"{style_for(stream)('error', 'error')}: {self.message}", file=stream)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit. Ctrl-C and a closed pipe end it quietly."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a message never fails for the terminal's encoding
+    try:
+        code = cli.main(args=arguments, prog_name="torchlint", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The reader went away; Python would complain when it flushes on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, "-V", "--version", message="torchlint %(version)s")
+def cli() -> None:
+    """Find loss mistakes in PyTorch code, without running it.
+
+    \b
+    torchlint check                   lint the Python files and notebooks below the working folder
+    torchlint check train.py --select TLN1
+    torchlint explain TLN101          what a rule means, why it matters, what to do
+    """
+
+
+@cli.command()
+@click.argument("paths", nargs=-1)
+@click.option("--select", metavar="CODES", help="Only these rules: codes, prefixes, names or ALL, separated by commas.")
+@click.option("--ignore", metavar="CODES", help="Not these rules; the longer prefix wins over --select.")
+@click.option("--extend-select", metavar="CODES", help="These rules, too.")
+@click.option(
+    "--per-file-ignores", metavar="PATTERN:CODE", multiple=True, help="Rules ignored in files, such as 'tests/**:TLN2'."
+)
+@click.option("--exclude", metavar="PATTERNS", help="Leave these out instead of the defaults (as in .gitignore).")
+@click.option("--extend-exclude", metavar="PATTERNS", help="Leave these out, too.")
+@click.option("--force-exclude/--no-force-exclude", default=None, help="Leave them out even if named on the command line.")
+@click.option("--confidence", type=click.Choice(["certain", "likely"]), help="Report also what is merely likely.")
+@click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How to report.  [default: full]")
+@click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
+@click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
+@click.option("--config", metavar="FILE", help="Read the settings from this file.")
+@click.option("--isolated", is_flag=True, help="Read no settings from files.")
+@click.option("--stdin-filename", metavar="FILE", help="The path of what is read from standard input ('-').")
+@click.option("--quiet", "-q", is_flag=True, help="Report only the findings.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+def check(  # noqa: PLR0913  # one parameter per option
+    paths: tuple[str, ...],
+    output_file: str | None,
+    statistics: bool,
+    exit_zero: bool,
+    config: str | None,
+    isolated: bool,
+    stdin_filename: str | None,
+    quiet: bool,
+    no_progress: bool,
+    **overrides: Any,
+) -> int:
+    """Lint files and folders (default: the working folder). '-' is standard input.
+
+    Exit code 0: nothing found; 1: findings, or files that are no valid Python; 2: a path that cannot be read, wrong usage or
+    settings, or a defect of torchlint.
+    """
+    from torchlint import engine  # noqa: PLC0415
+
+    paths = paths or (("-",) if stdin_filename else (".",))
+    stdin = sys.stdin.buffer.read() if "-" in paths else None
+    with _faults():
+        settings = _settings((stdin_filename,) if stdin_filename else paths, config, isolated, overrides)
+        with _progress(no_progress or quiet) as progress:
+            report = engine.check(paths, settings, stdin=stdin, stdin_filename=stdin_filename, progress=progress)
+    _write_problems(report)
+    _write_report(report, settings.output_format, output_file, statistics=statistics, quiet=quiet)
+    if exit_zero and not report.incomplete:
+        return 0
+    return report.exit_code
+
+
+@cli.command()
+@click.argument("rule")
+def explain(rule: str) -> int:
+    """Print the page of a rule, given its code or name."""
+    found = _rule(rule)
+    with open(found.path, encoding="utf-8") as file:
+        page = file.read()
+    from torchlint.report.style import wants_colour  # noqa: PLC0415
+
+    if wants_colour(sys.stdout):
+        from rich.console import Console  # noqa: PLC0415  # 60 ms
+        from rich.markdown import Markdown  # noqa: PLC0415
+
+        Console(force_terminal=True).print(Markdown(page))
+    else:
+        click.echo(page)
+    return 0
+
+
+@cli.command()
+@click.option("--output-format", type=click.Choice(["text", "json"]), default="text", help="How to list them.")
+def rules(output_format: str) -> int:
+    """List the rules."""
+    found = _rulebook()
+    if output_format == "json":
+        keys = ("code", "name", "summary", "group", "severity", "default", "fix", "since")
+        _echo_json([{key: getattr(each, key) for key in keys} for each in found.values()])
+        return 0
+    from torchlint.report.style import style_for  # noqa: PLC0415
+
+    style = style_for(sys.stdout)
+    wide = max((len(each.name) for each in found.values()), default=0)
+    for each in found.values():
+        off = "" if each.default else style(" (off by default)", "dim")
+        click.echo(f"{style(each.code, each.severity)}  {each.name.ljust(wide)}  {each.summary}{off}")
+    return 0
+
+
+@cli.command("test")
+@click.argument("pages", nargs=-1, required=True)
+@click.option("--config", metavar="FILE", help="Read the settings, and with them your contracts, from this file.")
+def test_pages(pages: tuple[str, ...], config: str | None) -> int:
+    """Run the examples of rulebook pages: Markdown files, or folders of them."""
+    from pathlib import Path  # noqa: PLC0415
+
+    from torchlint import engine, testing  # noqa: PLC0415
+    from torchlint.report.style import style_for  # noqa: PLC0415
+
+    files = _pages(pages)
+    with _faults():
+        contracts = engine.load_contracts(_settings(pages, config, False, {}))
+    style = style_for(sys.stdout)
+    failed = total = 0
+    for file in files:
+        with _faults():
+            results = testing.run_page(Path(file), contracts)
+        for result in results:
+            total += 1
+            failed += not result.passed
+            mark = style("pass", "good") if result.passed else style("FAIL", "error")
+            click.echo(f"{mark}  {file}:{result.line}  {result.title}")
+            for line in result.message.splitlines() if not result.passed else ():
+                click.echo(f"      {line}")
+    click.echo(f"{total - failed} passed, {failed} failed in {_count(len(files), 'page')}")
+    return int(failed > 0)
+
+
+@cli.command("config")
+@click.argument("paths", nargs=-1)
+@click.option("--show", is_flag=True, help="Print the settings that hold, and the file they come from (the default).")
+@click.option("--config", metavar="FILE", help="Read the settings from this file.")
+@click.option("--isolated", is_flag=True, help="Read no settings from files.")
+def show_config(paths: tuple[str, ...], show: bool, config: str | None, isolated: bool) -> int:  # noqa: ARG001
+    """Print the settings that `check` would use for these paths, as JSON."""
+    import msgspec  # noqa: PLC0415
+
+    from torchlint import rulebook  # noqa: PLC0415
+    from torchlint.config import selection  # noqa: PLC0415
+
+    with _faults():
+        settings = _settings(paths or (".",), config, isolated, {})
+        codes = selection(settings, rulebook.load()).codes
+    _echo_json({**msgspec.to_builtins(settings), "rules": sorted(codes)})
+    return 0
+
+
+def _settings(paths: Sequence[str], config: str | None, isolated: bool, overrides: Mapping[str, Any]) -> Settings:
+    from torchlint import config as configuration  # noqa: PLC0415
+
+    settings = configuration.load(paths, config=config, isolated=isolated)
+    lists = ("select", "ignore", "extend_select", "exclude", "extend_exclude")
+    given = {key: _split(value) if key in lists else value for key, value in overrides.items()}
+    given["per_file_ignores"] = _per_file(overrides.get("per_file_ignores") or ())
+    return configuration.override(settings, **given)
+
+
+def _split(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _per_file(given: Sequence[str]) -> dict[str, tuple[str, ...]] | None:
+    """`PATTERN:CODE`, several separated by commas or given as several options."""
+    table: dict[str, tuple[str, ...]] = {}
+    for pair in (part.strip() for each in given for part in each.split(",")):
+        pattern, colon, code = pair.rpartition(":")
+        if not (pattern.strip() and colon and code.strip()):
+            raise _Fault(f"--per-file-ignores: expected PATTERN:CODE, got {pair!r}")
+        table[pattern.strip()] = (*table.get(pattern.strip(), ()), code.strip())
+    return table or None
+
+
+@contextmanager
+def _faults() -> Iterator[None]:
+    """Turn what the user can mend, in settings, contracts and pages, into one line and exit code 2."""
+    from torchlint.config import ConfigError  # noqa: PLC0415
+    from torchlint.contracts import ContractError  # noqa: PLC0415
+    from torchlint.rulebook import RulebookError  # noqa: PLC0415
+
+    try:
+        yield
+    except (ConfigError, ContractError, RulebookError) as error:
+        raise _Fault(str(error)) from error
+
+
+@contextmanager
+def _progress(off: bool) -> Iterator[Progress | None]:
+    """A progress bar on standard error, if that is a terminal and the run takes more than a second."""
+    if off or not sys.stderr.isatty():
+        yield None
+        return
+    from torchlint.report.progress import Bar  # noqa: PLC0415
+
+    with Bar() as bar:
+        yield bar
+
+
+def _write_problems(report: Report) -> None:
+    from torchlint.report import concise  # noqa: PLC0415
+    from torchlint.report.style import style_for  # noqa: PLC0415
+
+    style = style_for(sys.stderr)
+    for problem in report.problems:
+        click.echo(concise.problem(problem, style), err=True)
+    if any(problem.internal for problem in report.problems):
+        version = f"torchlint {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
+        click.echo(
+            f"An internal error is a defect of torchlint; the other files were linted. Please report it with the file, "
+            f"the command ({' '.join(['torchlint', *sys.argv[1:]])}) and the version ({version}).",
+            err=True,
+        )
+
+
+def _write_report(report: Report, output_format: str, output_file: str | None, *, statistics: bool, quiet: bool) -> None:
+    from torchlint.report.style import plain, style_for  # noqa: PLC0415
+
+    if output_file is None:
+        click.echo(_rendered(report, output_format, style_for(sys.stdout), statistics=statistics), nl=False)
+    else:
+        text = _rendered(report, output_format, plain, statistics=statistics)
+        try:
+            with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        except OSError as error:
+            raise _Fault(f"--output-file: {output_file}: {error.strerror or error}") from error
+    if not report.files and not report.problems:
+        click.echo("warning: no Python files found under the given paths", err=True)
+    elif not quiet and output_format != "json":
+        click.echo(_summary(report, style_for(sys.stdout)))
+
+
+def _rendered(report: Report, output_format: str, style: Style, *, statistics: bool) -> str:
+    diagnostics = report.diagnostics
+    if statistics:
+        return _statistics(diagnostics, output_format, style)
+    if output_format == "json":
+        from torchlint.report import json  # noqa: PLC0415
+
+        return json.render(diagnostics)
+    if not diagnostics:
+        return ""
+    from torchlint.report import concise, text  # noqa: PLC0415
+
+    if output_format == "concise":
+        return concise.render(diagnostics, style)
+    return text.render(diagnostics, report.sources, style)
+
+
+def _statistics(diagnostics: Sequence[Diagnostic], output_format: str, style: Style) -> str:
+    counts: dict[tuple[str, str, str], int] = {}
+    for each in diagnostics:
+        key = (each.code, each.name, each.severity)
+        counts[key] = counts.get(key, 0) + 1
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    if output_format == "json":
+        return _json([{"code": code, "name": name, "count": count} for (code, name, _), count in ordered])
+    wide = max((len(str(count)) for count in counts.values()), default=0)
+    return "".join(f"{count:>{wide}}  {style(code, severity)}  {name}\n" for (code, name, severity), count in ordered)
+
+
+def _summary(report: Report, style: Style) -> str:
+    checked = f"(checked {_count(report.files, 'file')})"
+    if not report.diagnostics:
+        return f"{style('No findings', 'good' if not report.problems else 'bold')} {checked}"
+    severities = [each.severity for each in report.diagnostics]
+    kinds = (("error", "error"), ("warning", "warning"), ("info", "note"))
+    counts = [_count(severities.count(kind), word) for kind, word in kinds if kind in severities]
+    places = len({each.place.path for each in report.diagnostics})
+    return f"Found {', '.join(counts)} in {_count(places, 'file')} {checked}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def _json(value: Any) -> str:
+    import json  # noqa: PLC0415
+
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _echo_json(value: Any) -> None:
+    click.echo(_json(value), nl=False)
+
+
+def _rulebook() -> dict[str, Rule]:
+    with _faults():
+        from torchlint import rulebook  # noqa: PLC0415
+
+        return rulebook.load()
+
+
+def _rule(given: str) -> Rule:
+    found = _rulebook()
+    for rule in found.values():
+        if given.upper() == rule.code or given.lower() == rule.name:
+            return rule
+    from torchlint.config import suggest  # noqa: PLC0415
+
+    names = [*found, *(rule.name for rule in found.values())]
+    raise _Fault(f'there is no rule "{given}"{suggest(given, names)}; `torchlint rules` lists them')
+
+
+def _pages(paths: Sequence[str]) -> list[str]:
+    """The Markdown pages among paths and folders; a folder's README is no page."""
+    files: list[str] = []
+    for path in paths:
+        if os.path.isdir(path):
+            names = sorted(os.listdir(path))
+            found = [os.path.join(path, name) for name in names if name.endswith(".md") and name != "README.md"]
+            if not found:
+                raise _Fault(f"{path}: has no pages (*.md)")
+            files += found
+        elif os.path.isfile(path):
+            files.append(path)
+        else:
+            raise _Fault(f"{path}: no such file or folder")
+    return files

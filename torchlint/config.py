@@ -1,0 +1,294 @@
+"""Settings: found upward from the first path, checked key by key, overridden by the command line; and which rules they select.
+
+`torchlint.toml`, `.torchlint.toml` and `[tool.torchlint]` in `pyproject.toml` have the same keys; in one folder the first
+of them counts. Paths and patterns in a file are relative to its folder. An unknown or ill-typed key is a ConfigError that
+names the file and the full key.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from torchlint.contracts import Loss, Op, Wrapper
+from torchlint.diagnostics import Confidence
+from torchlint.discover import DEFAULT_EXCLUDE
+from torchlint.discover import Rules as DiscoverRules
+
+OutputFormat = Literal["full", "concise", "json"]
+
+FILE_NAMES = ("torchlint.toml", ".torchlint.toml", "pyproject.toml")
+ALL = "ALL"
+_TABLES: Mapping[str, type] = {"loss": Loss, "op": Op, "wrapper": Wrapper, "alias": str}
+
+
+class ConfigError(ValueError):
+    """Settings that cannot be used; the message names the file or option and the key."""
+
+
+class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """The settings of a run. Field names in files are in kebab-case (`per-file-ignores`).
+
+    `loss`, `op`, `wrapper` and `alias` are the user's own contracts, in the format of `rules/contracts/*.toml`.
+    `root` is the folder that patterns are relative to; `origin` the file that the settings came from.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
+    per_file_ignores: dict[str, tuple[str, ...]] = {}
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    extend_exclude: tuple[str, ...] = ()
+    respect_gitignore: bool = True
+    force_exclude: bool = False
+    src: tuple[str, ...] = ()
+    contracts: tuple[str, ...] = ()
+    confidence: Confidence = "certain"
+    output_format: OutputFormat = "full"
+    loss: dict[str, Any] = {}
+    op: dict[str, Any] = {}
+    wrapper: dict[str, Any] = {}
+    alias: dict[str, str] = {}
+    root: str = "."
+    origin: str | None = None
+
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The contract tables written in the configuration itself."""
+        tables = {"loss": self.loss, "op": self.op, "wrapper": self.wrapper, "alias": self.alias}
+        return {name: table for name, table in tables.items() if table}
+
+    @property
+    def discovery(self) -> DiscoverRules:
+        """What `discover` needs to know."""
+        exclude = (*self.exclude, *self.extend_exclude)
+        return DiscoverRules(exclude, self.root, self.respect_gitignore, self.force_exclude)
+
+
+KEYS: Mapping[str, Any] = {
+    field.encode_name: field.type
+    for field in msgspec.structs.fields(Settings)
+    if field.name not in ("root", "origin")
+}
+
+
+def load(paths: Sequence[str], *, config: str | None = None, isolated: bool = False) -> Settings:
+    """The settings for a run over these paths. Raises ConfigError."""
+    if isolated:
+        return Settings()
+    if config is not None:
+        return read(config)
+    start = os.path.abspath(paths[0] if paths and paths[0] != "-" else ".")
+    found = find(start if os.path.isdir(start) else os.path.dirname(start))
+    return found if found is not None else Settings()
+
+
+def find(folder: str) -> Settings | None:
+    """The settings of the innermost configuration at or above a folder, or None."""
+    while True:
+        for name in FILE_NAMES:
+            path = os.path.join(folder, name)
+            if not os.path.isfile(path):
+                continue
+            table = _table(path)
+            if table is not None:
+                return parse(table, path)
+        if (above := os.path.dirname(folder)) == folder:
+            return None
+        folder = above
+
+
+def read(path: str) -> Settings:
+    """The settings of a given file. Raises ConfigError, also if it is a pyproject.toml without `[tool.torchlint]`."""
+    table = _table(path)
+    if table is None:
+        raise ConfigError(f"{display(path)}: has no table [tool.torchlint]")
+    return parse(table, path)
+
+
+def parse(table: Mapping[str, Any], path: str) -> Settings:
+    """Check a table key by key and turn it into settings. Raises ConfigError naming the file and the key."""
+    where = _Where(display(path), ("tool", "torchlint") if os.path.basename(path) == "pyproject.toml" else ())
+    _known(table, KEYS, where)
+    values = {key: _convert(value, KEYS[key], where.at(key)) for key, value in table.items()}
+    for kind, type_ in _TABLES.items():
+        for name, entry in values.get(kind, {}).items():
+            _contract(entry, type_, where.at(kind).at(name))
+    root = os.path.dirname(os.path.abspath(path))
+    for key in ("src", "contracts"):
+        values[key] = tuple(os.path.join(root, each) for each in values.get(key, ()))
+    settings = {field.name: values[field.encode_name] for field in _fields() if field.encode_name in values}
+    return Settings(**settings, root=root, origin=path)
+
+
+def override(settings: Settings, **given: Any) -> Settings:
+    """Settings with what the command line gives (None: not given). `--select` starts afresh: the file's choice is dropped."""
+    changes = {key: value for key, value in given.items() if value is not None}
+    if "select" in changes:
+        changes = {"ignore": (), "extend_select": (), **changes}
+    return msgspec.structs.replace(settings, **changes)
+
+
+def display(path: str) -> str:
+    """A path as messages show it: relative to the working folder if it lies below."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+class HasCode(Protocol):
+    """What selection needs to know about a rule."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def default(self) -> bool: ...
+
+
+class Selection(NamedTuple):
+    """Which rules report, and in which files they do not."""
+
+    codes: frozenset[str]
+    per_file: tuple[tuple[Callable[[str], bool], frozenset[str]], ...] = ()
+
+    def at(self, path: str) -> frozenset[str]:
+        """The codes that report in this file."""
+        absolute = os.path.abspath(path)
+        ignored = [codes for applies, codes in self.per_file if applies(absolute)]
+        return self.codes.difference(*ignored) if ignored else self.codes
+
+
+def selection(settings: Settings, rules: Mapping[str, HasCode]) -> Selection:
+    """Resolve select, extend-select, ignore and per-file-ignores: the longest prefix of a code decides, ignore at a tie.
+
+    Raises ConfigError for a selector that is no prefix of a code, no name of a rule and not ALL.
+    """
+    source = f"{display(settings.origin)}: " if settings.origin else ""
+    prefixes = {
+        key: [_selector(each, rules, f"{source}{key}") for each in given]
+        for key, given in (
+            ("select", settings.select),
+            ("extend-select", settings.extend_select),
+            ("ignore", settings.ignore),
+        )
+    }
+    codes = set()
+    for code, rule in rules.items():
+        chosen = _longest(code, (*prefixes["select"], *prefixes["extend-select"]))
+        if not settings.select and rule.default:
+            chosen = max(chosen, 0)
+        if chosen >= 0 and chosen > _longest(code, prefixes["ignore"]):
+            codes.add(code)
+    per_file = []
+    for pattern, given in settings.per_file_ignores.items():
+        matching = [_selector(each, rules, f"{source}per-file-ignores.{pattern!r}") for each in given]
+        ignored = frozenset(code for code in rules if _longest(code, matching) >= 0)
+        per_file.append((_matcher(pattern, settings.root), ignored))
+    return Selection(frozenset(codes), tuple(per_file))
+
+
+def codes_for(selector: str, rules: Mapping[str, HasCode]) -> frozenset[str]:
+    """The codes that a code, a prefix or a name stands for; empty if it stands for none."""
+    upper = selector.upper()
+    return frozenset(code for code, rule in rules.items() if upper and (code.startswith(upper) or rule.name == selector.lower()))
+
+
+def suggest(word: str, candidates: Iterable[str]) -> str:
+    """`; did you mean "…"?` for the candidate that is close to the word, or nothing."""
+    import difflib  # noqa: PLC0415  # only on the way to an error
+
+    close = difflib.get_close_matches(word, list(candidates), 1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+class _Where(NamedTuple):
+    """A key's place in a configuration file."""
+
+    file: str
+    keys: tuple[str, ...]
+
+    def at(self, key: str) -> _Where:
+        return _Where(self.file, (*self.keys, key))
+
+    def error(self, message: str, inside: str = "") -> ConfigError:
+        return ConfigError(f"{self.file}: {'.'.join(self.keys)}{inside}: {message}")
+
+
+def _fields() -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(Settings)
+
+
+def _table(path: str) -> Mapping[str, Any] | None:
+    """The part of a file that is ours; None if a pyproject.toml has none."""
+    import tomllib  # noqa: PLC0415  # not every run has a configuration
+
+    try:
+        data = tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{display(path)}: cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{display(path)}: not valid TOML: {error}") from error
+    if os.path.basename(path) != "pyproject.toml":
+        return data
+    tool = data.get("tool", {})
+    table = tool.get("torchlint") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{display(path)}: tool.torchlint: expected a table")
+    return table
+
+
+def _known(table: Mapping[str, Any], keys: Iterable[str], where: _Where) -> None:
+    for key in table:
+        if key not in keys:
+            raise where.at(key).error(f"unknown key{suggest(key.replace('_', '-'), keys)}")
+
+
+def _convert(value: Any, type_: Any, where: _Where) -> Any:
+    try:
+        return msgspec.convert(value, type_)
+    except msgspec.ValidationError as error:
+        message, _, inside = str(error).partition(" - at `$")
+        inside = inside.removesuffix("`").replace("[...]", "").replace("key in `$", "")
+        raise where.error(message.replace("`", "").replace("Expected", "expected"), inside) from error
+
+
+def _contract(entry: Any, type_: type, where: _Where) -> None:
+    if isinstance(entry, dict) and issubclass(type_, msgspec.Struct):
+        keys = [field.encode_name for field in msgspec.structs.fields(type_) if field.name != "id"]
+        _known(entry, keys, where)
+    _convert(entry, type_, where)
+
+
+def _selector(given: str, rules: Mapping[str, HasCode], where: str) -> str:
+    """The prefix of codes that a selector stands for. Raises ConfigError if it stands for no rule."""
+    if given.upper() == ALL:
+        return ""
+    codes = codes_for(given, rules)
+    if not codes:
+        candidates = [*rules, *(rule.name for rule in rules.values()), ALL]
+        raise ConfigError(f'{where}: unknown rule "{given}"{suggest(given, candidates)}')
+    return next(iter(codes)) if given.lower() in {rule.name for rule in rules.values()} else given.upper()
+
+
+def _longest(code: str, prefixes: Iterable[str]) -> int:
+    """The length of the longest prefix of the code among these; -1 if there is none."""
+    return max((len(prefix) for prefix in prefixes if code.startswith(prefix)), default=-1)
+
+
+def _matcher(pattern: str, root: str) -> Callable[[str], bool]:
+    """A test of absolute paths against a gitignore-style pattern relative to `root`; with a leading `!`, all but those."""
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  # only with per-file-ignores
+
+    wanted = not pattern.startswith("!")
+    spec = GitIgnoreSpec.from_lines([pattern.lstrip("!")])
+    base = os.path.abspath(root)
+
+    def applies(path: str) -> bool:
+        return spec.match_file(os.path.relpath(path, base).replace(os.sep, "/")) is wanted
+
+    return applies

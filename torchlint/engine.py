@@ -1,0 +1,419 @@
+"""One run: discover, prefilter, analyse, select, suppress, place; from paths and settings to diagnostics and problems."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from torchlint import suppress
+from torchlint.config import Selection, Settings, codes_for, selection
+from torchlint.diagnostics import Diagnostic, Place, Problem, Step
+from torchlint.discover import STDIN, discover, searcher
+from torchlint.source import Source, SourceError, from_bytes, is_notebook, line_starts, read_bytes
+
+if TYPE_CHECKING:
+    from torchlint.analysis.positions import Span
+    from torchlint.contracts import Contracts
+    from torchlint.findings import Finding, NodeRef
+    from torchlint.rulebook import Rule
+
+UNUSED, INVALID = "TLN001", "TLN002"
+"""The engine's own rules: suppressions that hide nothing, and those that cannot be read."""
+
+Progress = Callable[[str, int], None]
+"""Called with the path of each file that is analysed and the number of files to analyse."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a run found. `files` counts the files looked at, `analysed` those that passed the byte prefilter.
+
+    `incomplete`: a path could not be read at all, or a defect of torchlint kept a file from being linted.
+    `sources` holds the texts of the files that diagnostics and trails point into, by path.
+    """
+
+    diagnostics: tuple[Diagnostic, ...]
+    problems: tuple[Problem, ...]
+    files: int = 0
+    analysed: int = 0
+    incomplete: bool = False
+    sources: Mapping[str, Source] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """0: clean; 1: diagnostics, or a file that is no valid Python; 2: something could not be linted."""
+        return 2 if self.incomplete else int(bool(self.diagnostics or self.problems))
+
+
+def check(
+    paths: Sequence[str],
+    settings: Settings,
+    *,
+    stdin: bytes | None = None,
+    stdin_filename: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Lint files and folders; `stdin` is linted as the file `stdin_filename` where a path is `-`.
+
+    Raises ConfigError or ContractError for settings that cannot be used.
+    """
+    given = {os.path.normpath(stdin_filename) if stdin_filename else STDIN: stdin or b""} if STDIN in paths else {}
+    found = discover([path for path in paths if path != STDIN], settings.discovery)
+    files = [*given, *(path for path in found.files if path not in given)]
+    missed = [Problem(each.path, each.reason) for each in found.missed]
+    reader = _Reader(lambda path: given[path] if path in given else read_bytes(path))
+    report = _run(files, reader, settings, progress)
+    return msgspec.structs.replace(
+        report, problems=(*missed, *report.problems), incomplete=report.incomplete or bool(missed)
+    )
+
+
+def check_texts(files: Mapping[str, str], settings: Settings | None = None) -> Report:
+    """Lint texts held in memory, by relative name such as `models/net.py`; imports among them are followed."""
+    texts = {os.path.normpath(path): text.encode("utf-8", "replace") for path, text in files.items()}
+
+    def bytes_of(path: str) -> bytes:
+        if os.path.normpath(path) in texts:
+            return texts[os.path.normpath(path)]
+        raise SourceError("no such file", unreadable=True)
+
+    return _run(list(texts), _Reader(bytes_of), settings or Settings(), None)
+
+
+class _Reader:
+    """Each file's bytes are read once and kept only until its text is made; a text is made once."""
+
+    def __init__(self, load: Callable[[str], bytes]) -> None:
+        self.load = load
+        self.held: dict[str, bytes] = {}
+        self.sources: dict[str, Source] = {}
+
+    def __call__(self, path: str) -> Source:
+        """The source of a file of the run, or of one found by import. Raises SourceError."""
+        if path not in self.sources:
+            data = self.held.pop(path, None)
+            self.sources[path] = from_bytes(path, self.load(path) if data is None else data)
+        return self.sources[path]
+
+
+class _Sifted(NamedTuple):
+    """What is left after one look at the bytes: files with a loss word, files with a suppression, unreadable ones."""
+
+    roots: list[str]
+    suppressing: list[str]
+    unreadable: list[Problem]
+
+
+class _Outcome(NamedTuple):
+    findings: Sequence[Finding]
+    problems: Sequence[Problem]
+
+
+def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None) -> Report:
+    from torchlint import rulebook  # noqa: PLC0415  # tests replace it
+
+    rules = rulebook.load()
+    selected = selection(settings, rules)
+    contracts = load_contracts(settings)
+    sifted = _sift(files, reader, contracts.loss_words())
+    outcome = _analyse(files, sifted.roots, reader, contracts, settings, progress)
+    spans, lost = _locate(outcome.findings, reader)
+    troubled = {each.path for each in (*outcome.problems, *lost)}
+    diagnostics: list[Diagnostic] = []
+    by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}
+    for finding in outcome.findings:
+        if finding.at in spans:
+            by_path.setdefault(finding.at.path, []).append(finding)
+    for path, findings in by_path.items():
+        try:
+            diagnostics += _File(path, reader, rules, selected, settings, spans).diagnostics(
+                findings, parsed=path not in troubled
+            )
+        except SourceError as error:
+            if path not in troubled:
+                lost.append(problem_of(path, error))
+        except Exception as error:  # noqa: BLE001  # a defect of ours must not keep the other files from being linted
+            lost.append(internal(path, error))
+    notes = [
+        Problem(path, note.message, note.line, note.column, note.cell)
+        for path in files
+        if path in reader.sources
+        for note in reader.sources[path].notes
+    ]
+    problems = _in_cells(_distinct((*sifted.unreadable, *outcome.problems, *lost, *notes)), reader)
+    return Report(
+        diagnostics=tuple(_sorted(diagnostics)),
+        problems=problems,
+        files=len(files) - len(sifted.unreadable),
+        analysed=len(sifted.roots),
+        incomplete=bool(sifted.unreadable) or any(problem.internal for problem in problems),
+        sources=reader.sources,
+    )
+
+
+def load_contracts(settings: Settings) -> Contracts:
+    """The contracts of a run: the rulebook's, the files and the tables of the settings. Raises ContractError."""
+    from pathlib import Path  # noqa: PLC0415  # with the rulebook
+
+    from torchlint import rulebook  # noqa: PLC0415  # tests replace it
+
+    return rulebook.load_contracts([Path(path) for path in settings.contracts], settings.tables or None)
+
+
+def problem_of(path: str, error: SourceError) -> Problem:
+    """A file that is no Python text, as a problem."""
+    return Problem(path, error.message, error.line, error.column, error.cell)
+
+
+def internal(path: str, error: BaseException) -> Problem:
+    """A defect of torchlint itself, met at this file."""
+    where = ""
+    if error.__traceback__ is not None:
+        last = error.__traceback__
+        while last.tb_next is not None:
+            last = last.tb_next
+        where = f" at {os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno}"
+    return Problem(path, f"{type(error).__name__}: {error}{where}", internal=True)
+
+
+def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes]) -> _Sifted:
+    """Look at each file's bytes once, and hold on to those that will be needed as text."""
+    has_loss_word = searcher(words)
+    roots: list[str] = []
+    suppressing: list[str] = []
+    unreadable: list[Problem] = []
+    for path in files:
+        try:
+            data = reader.load(path)
+        except SourceError as error:
+            unreadable.append(problem_of(path, error))
+            continue
+        if has_loss_word(data):
+            roots.append(path)
+            reader.held[path] = data
+        if suppress.may_hold(data):
+            suppressing.append(path)
+            reader.held[path] = data
+    return _Sifted(roots, suppressing, unreadable)
+
+
+def _analyse(
+    files: Sequence[str],
+    roots: Sequence[str],
+    reader: _Reader,
+    contracts: Contracts,
+    settings: Settings,
+    progress: Progress | None,
+) -> _Outcome:
+    """Analyse the roots together; if that fails as a whole, one by one, so that a defect costs only its own file."""
+    if not roots:
+        return _Outcome((), ())
+    from torchlint.analysis import analyse  # noqa: PLC0415  # imports LibCST, which most runs without torch never need
+    from torchlint.project import Project  # noqa: PLC0415
+
+    def told(path: str) -> None:
+        if progress is not None:
+            progress(path, len(roots))
+
+    try:
+        analysis = analyse(Project(files, reader, contracts, settings.src), roots, told)
+        return _Outcome(analysis.findings, analysis.problems)
+    except (Exception, RecursionError, MemoryError):  # noqa: BLE001  # what fails is found out file by file
+        pass
+    findings: list[Finding] = []
+    problems: list[Problem] = []
+    for root in roots:
+        try:
+            analysis = analyse(Project(files, reader, contracts, settings.src), [root], told)
+        except SourceError as error:
+            problems.append(problem_of(root, error))
+        except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001
+            problems.append(internal(root, error))
+        else:
+            findings += analysis.findings
+            problems += analysis.problems
+    return _Outcome(findings, problems)
+
+
+def _locate(findings: Sequence[Finding], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
+    """The spans of every node that a finding or its trail mentions; each file is placed once."""
+    if not findings:
+        return {}, []
+    from torchlint.analysis.positions import locate  # noqa: PLC0415  # costs more than the analysis
+    from torchlint.findings import NodeRef  # noqa: PLC0415
+
+    wanted: dict[str, set[int]] = {}
+    for finding in findings:
+        for at in (finding.at, *(step.at for step in finding.trail)):
+            wanted.setdefault(at.path, set()).add(at.node)
+    spans: dict[NodeRef, Span] = {}
+    problems: list[Problem] = []
+    for path, nodes in wanted.items():
+        try:
+            spans.update({NodeRef(path, node): span for node, span in locate(reader(path).text, nodes).items()})
+        except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # a defect of ours, in this file only
+            problems.append(internal(path, error))
+    return spans, problems
+
+
+class _File(NamedTuple):
+    """A file with findings or suppressions, and what is needed to judge them."""
+
+    path: str
+    reader: _Reader
+    rules: Mapping[str, Rule]
+    selection: Selection
+    settings: Settings
+    spans: Mapping[NodeRef, Span]
+
+    def diagnostics(self, findings: Sequence[Finding], *, parsed: bool) -> list[Diagnostic]:
+        """What is reported here: the findings that are selected and not hidden, and what is wrong with suppressions."""
+        source = self.reader(self.path)
+        codes = self.selection.at(self.path)
+        found = suppress.directives(source.text)
+        flagged = [suppress.Flagged(each.code, *self._lines(each)) for each in findings]
+        verdict = suppress.apply(found, flagged, self._stands_for)
+        reported = [
+            self._diagnostic(each)
+            for index, each in enumerate(findings)
+            if index not in verdict.hidden
+            and each.code in codes
+            and (each.confidence == "certain" or self.settings.confidence == "likely")
+        ]
+        return reported + (self._about_suppressions(found, verdict.used, codes) if parsed else [])
+
+    def _lines(self, finding: Finding) -> tuple[int, int]:
+        span = self.spans[finding.at]
+        return span.line, span.end_line
+
+    def _stands_for(self, selector: str) -> frozenset[str]:
+        return codes_for(selector, self.rules)
+
+    def _diagnostic(self, finding: Finding) -> Diagnostic:
+        rule = self.rules[finding.code]
+        place = self._place(finding.at)
+        return Diagnostic(
+            code=rule.code,
+            name=rule.name,
+            message=rule.message.format_map(_Values(finding.values)),
+            severity=rule.severity,
+            confidence=finding.confidence,
+            place=place,
+            trail=tuple(Step(self._place(step.at), step.note) for step in finding.trail if step.at in self.spans),
+            fingerprint=self._fingerprint(rule.code, place, self.spans[finding.at].line),
+        )
+
+    def _place(self, at: NodeRef) -> Place:
+        return in_cell(Place(at.path, *self.spans[at]), self.reader(at.path))
+
+    def _fingerprint(self, code: str, place: Place, line: int) -> str:
+        text = self.reader(place.path).text
+        starts = line_starts(text)
+        flagged = text[starts[line - 1] : starts[line + place.end_line - place.line]]
+        return hashlib.sha256(f"{code}\0{place.path}\0{' '.join(flagged.split())}".encode("utf-8", "replace")).hexdigest()[:16]
+
+    def _about_suppressions(
+        self, found: Sequence[suppress.Directive], used: Mapping[int, frozenset[str]], codes: frozenset[str]
+    ) -> list[Diagnostic]:
+        told = []
+        for index, directive in enumerate(found):
+            told += [(directive, INVALID, what) for what in self._invalid(directive)]
+            told += [(directive, UNUSED, what) for what in self._unused(directive, used.get(index, frozenset()), codes)]
+        hidden = {
+            code: [each for each in found if code in map(str.upper, each.codes)] for code in (UNUSED, INVALID)
+        }
+        return [
+            self._suppression(directive, code, what)
+            for directive, code, what in told
+            if code in codes
+            and code in self.rules
+            and not any(each.line == directive.line or each.kind == "ignore-file" for each in hidden[code])
+        ]
+
+    def _invalid(self, directive: suppress.Directive) -> list[str]:
+        if directive.broken:
+            return [directive.broken]
+        unknown = [code for code in directive.codes if not self._stands_for(code)]
+        if directive.kind == "noqa":  # other linters' codes
+            unknown = [code for code in unknown if code.upper().startswith("TLN")]
+        return [f"unknown rule {', '.join(unknown)}"] if unknown else []
+
+    def _unused(self, directive: suppress.Directive, used: frozenset[str], selected: frozenset[str]) -> list[str]:
+        if directive.broken:
+            return []
+        if not directive.codes:
+            every_default = all(rule.code in selected for rule in self.rules.values() if rule.default)
+            return ["it hides nothing"] if directive.kind != "noqa" and not used and every_default else []
+        idle = []
+        for given in directive.codes:
+            codes = self._stands_for(given) - {UNUSED, INVALID}
+            if codes and codes <= selected and not codes & used:
+                idle.append(given)
+        return [f"{', '.join(idle)} hides nothing"] if idle else []
+
+    def _suppression(self, directive: suppress.Directive, code: str, what: str) -> Diagnostic:
+        rule = self.rules[code]
+        line = directive.line
+        place = Place(self.path, line, directive.column, line, directive.end_column)
+        placed = in_cell(place, self.reader(self.path))
+        return Diagnostic(
+            code=code,
+            name=rule.name,
+            message=f"{rule.message}: {what}",
+            severity=rule.severity,
+            confidence="certain",
+            place=placed,
+            fingerprint=self._fingerprint(code, placed, line),
+        )
+
+
+class _Values(dict[str, str]):
+    """The values of a message's placeholders; one that the analysis left out shows as `?`."""
+
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def in_cell(place: Place, source: Source) -> Place:
+    """A place in a notebook's text as a place in its cell; a plain file's place as it is."""
+    cell = source.cell_at(place.line)
+    if cell is None:
+        return place
+    above = cell.first_line - 1
+    return msgspec.structs.replace(place, line=place.line - above, end_line=place.end_line - above, cell=cell.number)
+
+
+def _in_cells(problems: Iterable[Problem], reader: _Reader) -> tuple[Problem, ...]:
+    """Problems that the parser found in a notebook's text, moved to their cells."""
+    placed = []
+    for problem in problems:
+        source = reader.sources.get(problem.path)
+        if source is not None and problem.line is not None and problem.cell is None and is_notebook(problem.path):
+            cell = source.cell_at(problem.line)
+            if cell is not None:
+                line = problem.line - cell.first_line + 1
+                problem = msgspec.structs.replace(problem, line=line, cell=cell.number)  # noqa: PLW2901
+        placed.append(problem)
+    return tuple(placed)
+
+
+def _distinct(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(set(problems), key=lambda each: (each.path, each.cell or 0, each.line or 0, each.message))
+
+
+def _sorted(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """In reading order, each (code, place) once; of two, the certain one."""
+    best: dict[tuple[str, Place], Diagnostic] = {}
+    for each in diagnostics:
+        known = best.get((each.code, each.place))
+        if known is None or (known.confidence == "likely" and each.confidence == "certain"):
+            best[each.code, each.place] = each
+    return sorted(best.values(), key=_reading_order)
+
+
+def _reading_order(diagnostic: Diagnostic) -> tuple[str, int, int, int, str]:
+    place = diagnostic.place
+    return place.path, place.cell or 0, place.line, place.column, diagnostic.code

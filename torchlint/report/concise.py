@@ -1,0 +1,37 @@
+"""One line per diagnostic, as compilers and flake8 write it: `path:line:column: CODE message`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torchlint.config import display
+from torchlint.diagnostics import Diagnostic, Place, Problem
+from torchlint.report.style import Style
+
+
+def render(diagnostics: Sequence[Diagnostic], style: Style) -> str:
+    """All diagnostics, one line each."""
+    return "".join(f"{headline(each, style)}\n" for each in diagnostics)
+
+
+def headline(diagnostic: Diagnostic, style: Style) -> str:
+    """`models.py:3:5: TLN101 message`; a finding that is not certain says so."""
+    doubt = " [likely]" if diagnostic.confidence == "likely" else ""
+    code = style(diagnostic.code, diagnostic.severity)
+    return f"{style(where(diagnostic.place), 'bold')}: {code}{doubt} {diagnostic.message}"
+
+
+def problem(each: Problem, style: Style) -> str:
+    """A problem in one line, without its line end; a defect of torchlint's is called so."""
+    parts = [display(each.path)]
+    if each.cell is not None:
+        parts.append(f"cell {each.cell}")
+    parts += [str(number) for number in (each.line, each.column) if number is not None]
+    label = "internal error" if each.internal else "error"
+    return f"{style(':'.join(parts), 'bold')}: {style(label, 'error')}: {each.message}"
+
+
+def where(place: Place) -> str:
+    """A place as terminals and editors follow it: `path:line:column`, with the cell in a notebook."""
+    cell = "" if place.cell is None else f"cell {place.cell}:"
+    return f"{display(place.path)}:{cell}{place.line}:{place.column}"
