@@ -1,0 +1,46 @@
+"""The analysis of a run: every root module, every function in it that may reach a loss, and what the loss calls get."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from torchlint.diagnostics import Problem
+from torchlint.findings import Finding
+
+if TYPE_CHECKING:
+    from torchlint.project import Project
+
+_RECURSION = 12_000
+
+
+class Analysis(msgspec.Struct, frozen=True):
+    """What a run found, in no useful order."""
+
+    findings: tuple[Finding, ...]
+    problems: tuple[Problem, ...]
+
+
+def analyse(project: Project, roots: Sequence[str], progress: Callable[[str], None] = lambda path: None) -> Analysis:
+    """Analyse the modules at these paths. A defect of ours in one of them becomes an internal Problem of it."""
+    from torchlint.analysis.entries import Entries
+
+    entries = Entries(project, frozenset(roots))
+    was_on = gc.isenabled()
+    limit = sys.getrecursionlimit()
+    gc.disable()
+    # Abstract calls nest deeper than Python's default allows; pure Python frames do not use the C stack.
+    sys.setrecursionlimit(max(limit, _RECURSION))
+    try:
+        for path in roots:
+            progress(path)
+            entries.run(path)
+    finally:
+        sys.setrecursionlimit(limit)
+        if was_on:
+            gc.enable()
+    return Analysis(entries.findings(), tuple(entries.program.problems))

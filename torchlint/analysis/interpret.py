@@ -1,0 +1,771 @@
+"""Run statements and expressions abstractly: every path once, joined where paths meet, loops until nothing changes twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torchlint.analysis import invoke, ir, objects, operate
+from torchlint.analysis.program import ModuleInfo, Program
+from torchlint.analysis.state import State, merge
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Extern,
+    Function,
+    Instance,
+    Items,
+    Lazy,
+    Method,
+    ModuleValue,
+    Pending,
+    Super,
+    Tensor,
+    Tuple,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    join,
+    union,
+)
+from torchlint.findings import NodeRef
+
+MAX_UNROLL = 8
+"""Loops over this many known items are run item by item."""
+
+
+class Loop:
+    """The states in which a loop is left by `break` or begun again by `continue`."""
+
+    __slots__ = ("breaks", "continues")
+
+    def __init__(self) -> None:
+        self.breaks: list[State] = []
+        self.continues: list[State] = []
+
+
+class Frame:
+    """One call of a function, or one run of a module or class body."""
+
+    __slots__ = (
+        "captured",
+        "cell",
+        "class_cell",
+        "function",
+        "globals",
+        "key",
+        "loops",
+        "owner",
+        "path",
+        "returns",
+        "training",
+        "yields",
+    )
+
+    def __init__(self, path: str, cell: int, key: tuple[object, ...], training: bool | None) -> None:
+        self.path = path
+        self.cell = cell
+        self.key = key
+        self.training = training
+        self.class_cell = False
+        self.captured = False
+        self.function: Function | None = None
+        self.owner: Class | None = None
+        self.globals: set[str] = set()
+        self.loops: list[Loop] = []
+        self.returns: list[tuple[State, Value]] = []
+        self.yields: list[Value] = []
+
+
+class Interpreter:
+    """Runs entries of a program one after the other. `state` is None where the code cannot be reached."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.contracts = program.contracts
+        self.state: State | None = State(program.base)
+        self.frame = Frame("", program.new_cell(), (), True)
+        self.stack: list[ir.FunctionDef | ir.Lambda] = []
+        self.fuel = 0
+        self.standing: frozenset[int] = frozenset()
+        self.deferring: set[tuple[int, int, str]] = set()
+        self.escaped: list[Instance] = []
+
+    # ---- where we are
+
+    @property
+    def heap(self) -> State:
+        """The current state; a scratch one where the code cannot be reached."""
+        if self.state is None:
+            self.state = State(self.program.base)
+        return self.state
+
+    def ref(self, node: ir.Node) -> NodeRef:
+        """A reference to a node of the file being run."""
+        return NodeRef(self.frame.path, node.id)
+
+    @contextmanager
+    def enter(self, frame: Frame) -> Iterator[Frame]:
+        """Run in another frame, in the same state."""
+        outer = self.frame
+        self.frame = frame
+        try:
+            yield frame
+        finally:
+            self.frame = outer
+
+    # ---- modules
+
+    def ensure(self, path: str) -> ModuleInfo:
+        """Run a module's body if nobody has begun to."""
+        info = self.program.module(path)
+        if info.started or info.ir is None:
+            return info
+        info.started = True
+        outer_state, outer_stack, outer_fuel = self.state, self.stack, self.fuel
+        self.state, self.stack = State(self.program.base), []
+        self.fuel = MODULE_FUEL
+        try:
+            with self.enter(Frame(path, info.cell, (path,), True)):
+                self.heap.write(info.cell)["__name__"] = Const("__main__" if path in self.program.roots else path)
+                self.block(info.ir.body)
+                # A module that always raises or exits still bound its names before that.
+                self.program.base.update(self.heap.cells)
+        finally:
+            self.state, self.stack, self.fuel = outer_state, outer_stack, outer_fuel
+            info.done = True
+        return info
+
+    def member(self, path: str, name: str) -> Value:
+        """A name of a module of the project: what its body binds, a star import's name, a submodule."""
+        info = self.ensure(path)
+        found = self.program.base.get(info.cell, {}).get(name)
+        if found is None and self.state is not None:
+            found = self.state.read(info.cell).get(name)
+        if found is not None:
+            return self.settle(found, info.path)
+        if not info.done and name in info.defs:
+            return self.define_early(info, info.defs[name])
+        for star in info.stars:
+            value = self.program.imported(star, path)
+            if isinstance(value, ModuleValue) and value.path != path:
+                inner = self.program.modules.get(value.path)
+                if inner is not None and inner.started and not inner.done and name not in inner.defs:
+                    continue
+                found = self.member(value.path, name)
+                if not isinstance(found, Unknown):
+                    return found
+            elif isinstance(value, Extern) and self.knows(f"{value.name}.{name}"):
+                return Extern(self.program.canonical(f"{value.name}.{name}"))
+        submodule = self.program.project.member(path, name)
+        if submodule is not None and submodule != path:
+            return ModuleValue(submodule)
+        return Unknown(f"{name} of {path}")
+
+    def knows(self, name: str) -> bool:
+        """Whether a contract is about this dotted name."""
+        name = self.program.canonical(name)
+        tables: tuple[Any, ...] = (
+            self.contracts.loss_classes,
+            self.contracts.loss_functions,
+            self.contracts.op_functions,
+            self.contracts.op_layers,
+        )
+        return any(name in table for table in tables) or name in _MODULES_OFTEN_STARRED
+
+    def define_early(self, info: ModuleInfo, node: ir.Stmt) -> Value:
+        """A definition of a module whose body is still being run (an import cycle)."""
+        with self.enter(Frame(info.path, info.cell, (info.path,), True)):
+            if isinstance(node, ir.FunctionDef):
+                return Function(node, info.path, info.cell)
+            if isinstance(node, ir.ClassDef):
+                return self.make_class(node)
+        return UNKNOWN
+
+    def settle(self, value: Value, path: str) -> Value:
+        """Follow an import that was not followed yet; `path` is the importing file."""
+        if not isinstance(value, Pending):
+            return value
+        owner = self.program.imported(value, path)
+        if not value.name:
+            return owner
+        if isinstance(owner, Extern):
+            return Extern(self.program.canonical(f"{owner.name}.{value.name}"))
+        if isinstance(owner, ModuleValue):
+            return self.member(owner.path, value.name)
+        return UNKNOWN
+
+    # ---- statements
+
+    def block(self, body: ir.Block) -> None:
+        """Run statements in order until one is not reached."""
+        for stmt in body:
+            if self.state is None:
+                return
+            self.fuel -= 1
+            _STATEMENTS[type(stmt)](self, stmt)
+
+    def branches(self, runs: Sequence[Callable[[], None]]) -> None:
+        """Run alternatives, each from the current state, and join what comes out."""
+        before = self.heap
+        outcomes: list[State | None] = []
+        for run in runs[:-1]:
+            self.state = before.fork()
+            run()
+            outcomes.append(self.state)
+        self.state = before
+        runs[-1]()
+        outcomes.append(self.state)
+        self.state = merge(outcomes)
+
+    def assign_stmt(self, stmt: ir.Assign) -> None:
+        value = self.eval(stmt.value)
+        for target in stmt.targets:
+            self.assign(target, value)
+
+    def ann_assign(self, stmt: ir.AnnAssign) -> None:
+        if stmt.value is not None:
+            self.assign(stmt.target, self.eval(stmt.value))
+        elif self.frame.class_cell and isinstance(stmt.target, ir.Name):
+            fields = self.heap.read(self.frame.cell).get("<fields>")
+            known = fields.items if isinstance(fields, Tuple) else ()
+            self.heap.write(self.frame.cell)["<fields>"] = Tuple((*known, Const(stmt.target.name)))
+            return
+        if self.frame.class_cell and isinstance(stmt.target, ir.Name):
+            fields = self.heap.read(self.frame.cell).get("<fields>")
+            known = fields.items if isinstance(fields, Tuple) else ()
+            self.heap.write(self.frame.cell)["<fields>"] = Tuple((*known, Const(stmt.target.name)))
+
+    def aug_assign(self, stmt: ir.AugAssign) -> None:
+        left, right = self.eval(stmt.target), self.eval(stmt.value)
+        if stmt.op == "+" and objects.extend_list(self, left, right):
+            return
+        self.assign(stmt.target, operate.binary(self, stmt.op, left, right, stmt))
+
+    def expr_stmt(self, stmt: ir.ExprStmt) -> None:
+        value = self.eval(stmt.value)
+        in_place = stmt.value
+        if isinstance(value, Lazy) and isinstance(in_place, ir.Call):
+            return
+        if (
+            isinstance(in_place, ir.Call)
+            and isinstance(in_place.func, ir.Attribute)
+            and in_place.func.name.endswith("_")
+            and not in_place.func.name.startswith("_")
+            and isinstance(value, Tensor)
+        ):
+            self.assign(in_place.func.value, value)
+
+    def assign(self, target: ir.Expr, value: Value) -> None:
+        """Bind a target: a name, an attribute, an item, or several."""
+        kind = type(target)
+        if isinstance(target, ir.Name):
+            self.bind(target.name, value)
+        elif isinstance(target, ir.Attribute):
+            objects.set_attribute(self, self.eval(target.value), target.name, value)
+        elif isinstance(target, ir.Subscript):
+            objects.set_item(self, target, value)
+        elif isinstance(target, ir.Sequence):
+            self.unpack(target, value)
+        elif isinstance(target, ir.Starred):
+            self.assign(target.value, objects.new_list(self, None, UNKNOWN))
+        elif kind is ir.Walrus:
+            self.assign(target.target, value)  # type: ignore[attr-defined]
+
+    def bind(self, name: str, value: Value) -> None:
+        """Bind a local name, or a global one where the function says so."""
+        frame = self.frame
+        cell = frame.cell
+        if name in frame.globals:
+            cell = self.program.module(frame.path).cell
+        self.heap.write(cell)[name] = value
+
+    def unpack(self, target: ir.Sequence, value: Value) -> None:
+        """Bind several targets to the items of a value."""
+        count = len(target.items)
+        star = next((i for i, item in enumerate(target.items) if isinstance(item, ir.Starred)), None)
+        for index, item in enumerate(target.items):
+            if star is not None and index >= star:
+                if index == star:
+                    self.assign(item, value)
+                else:
+                    self.assign(item, objects.item(self, value, index - count))
+                continue
+            self.assign(item, objects.item(self, value, index))
+
+    def return_stmt(self, stmt: ir.Return) -> None:
+        value = Const(None) if stmt.value is None else self.eval(stmt.value)
+        self.frame.returns.append((self.heap, value))
+        self.state = None
+
+    def raise_stmt(self, stmt: ir.Raise) -> None:
+        self.state = None
+
+    def assert_stmt(self, stmt: ir.Assert) -> None:
+        self.eval(stmt.test)
+
+    def delete(self, stmt: ir.Delete) -> None:
+        if isinstance(stmt.target, ir.Name):
+            self.heap.write(self.frame.cell).pop(stmt.target.name, None)
+
+    def pass_stmt(self, stmt: ir.Stmt) -> None:
+        pass
+
+    def break_stmt(self, stmt: ir.Stmt) -> None:
+        if self.frame.loops and self.state is not None:
+            self.frame.loops[-1].breaks.append(self.state)
+        self.state = None
+
+    def continue_stmt(self, stmt: ir.Stmt) -> None:
+        if self.frame.loops and self.state is not None:
+            self.frame.loops[-1].continues.append(self.state)
+        self.state = None
+
+    def scope(self, stmt: ir.Scope) -> None:
+        if stmt.outer == "global":
+            self.frame.globals.update(stmt.names)
+
+    def import_stmt(self, stmt: ir.Import) -> None:
+        for alias in stmt.names:
+            if alias.bound is not None:
+                self.bind(alias.bound, self.now(Pending(alias.name, 0, "")))
+            else:
+                self.bind(alias.name.partition(".")[0], self.now(Pending(alias.name.partition(".")[0], 0, "")))
+
+    def now(self, pending: Pending) -> Value:
+        """An import as bound: the module is found, but not run."""
+        return self.program.imported(pending, self.frame.path) if not pending.name else pending
+
+    def import_from(self, stmt: ir.ImportFrom) -> None:
+        if not stmt.names:
+            self.program.module(self.frame.path).stars.insert(0, Pending(stmt.module, stmt.level, ""))
+            return
+        for alias in stmt.names:
+            pending = Pending(stmt.module, stmt.level, alias.name)
+            owner = self.program.imported(pending, self.frame.path)
+            value: Value = pending
+            if isinstance(owner, Extern):
+                value = Extern(self.program.canonical(f"{owner.name}.{alias.name}"))
+            self.bind(alias.bound or alias.name, value)
+
+    def if_stmt(self, stmt: ir.If) -> None:
+        self.if_from(stmt, 0)
+
+    def if_from(self, stmt: ir.If, index: int) -> None:
+        """The branches from one on: a test that is known picks its branch, else both sides are run."""
+        while index < len(stmt.branches):
+            branch = stmt.branches[index]
+            verdict = self.truth(branch.test)
+            if verdict is True:
+                self.block(branch.body)
+                return
+            if verdict is None:
+                rest = index + 1
+                self.branches((lambda: self.block(branch.body), lambda: self.if_from(stmt, rest)))
+                return
+            index += 1
+        self.block(stmt.orelse)
+
+    def truth(self, test: ir.Expr) -> bool | None:
+        """Whether a test holds, if the code fixes it."""
+        return operate.truth(self.eval(test))
+
+    def for_stmt(self, stmt: ir.For) -> None:
+        element, known = objects.iterate(self, self.eval(stmt.iter))
+        if known is not None and len(known) <= MAX_UNROLL:
+            self.unrolled(stmt, known)
+        else:
+            self.loop(stmt.body, lambda: self.assign(stmt.target, element))
+        if self.state is not None:
+            self.block(stmt.orelse)
+
+    def unrolled(self, stmt: ir.For, items: Sequence[Value]) -> None:
+        """A loop over known items: the body once for each, in order."""
+        loop = Loop()
+        outer_key = self.frame.key
+        self.frame.loops.append(loop)
+        for index, item in enumerate(items):
+            if self.state is None:
+                break
+            loop.continues = []
+            self.frame.key = (*outer_key, index)
+            self.assign(stmt.target, item)
+            self.block(stmt.body)
+            self.state = merge([self.state, *loop.continues])
+        self.frame.loops.pop()
+        self.frame.key = outer_key
+        self.state = merge([self.state, *loop.breaks])
+
+    def while_stmt(self, stmt: ir.While) -> None:
+        verdict = self.truth(stmt.test)
+        if verdict is False:
+            self.block(stmt.orelse)
+            return
+        self.loop(stmt.body, lambda: None, endless=verdict is True)
+        if self.state is not None:
+            self.block(stmt.orelse)
+
+    def loop(self, body: ir.Block, begin: Callable[[], None], endless: bool = False) -> None:
+        """A loop of unknown length: the body twice, the second time from all that may hold when it begins again."""
+        loop = Loop()
+        frame = self.frame
+        frame.loops.append(loop)
+        before = self.heap
+        after: list[State | None] = [] if endless else [before.fork()]
+        entered = before.fork()
+        self.state = before
+        begin()
+        self.block(body)
+        first = merge([self.state, *loop.continues])
+        if first is not None and _changes(entered, first) and self.fuel > 0:
+            again = first.fork()
+            if not endless:
+                after.append(first)
+            loop.continues = []
+            self.state = merge([entered, again])
+            begin()
+            self.block(body)
+            first = merge([self.state, *loop.continues])
+        frame.loops.pop()
+        if not endless:
+            after.append(first)
+        self.state = merge([*after, *loop.breaks])
+
+    def try_stmt(self, stmt: ir.Try) -> None:
+        before = self.heap.fork()
+        self.block(stmt.body)
+        if stmt.orelse and self.state is not None:
+            self.block(stmt.orelse)
+        outcomes = [self.state]
+        for handler in stmt.handlers:
+            self.state = before.fork()
+            if handler.name is not None:
+                self.bind(handler.name, Unknown("exception"))
+            self.block(handler.body)
+            # A handler that prints and goes on leaves the names as the body would have: only what it binds counts.
+            outcomes.append(self.state if _binds(handler.body) else None)
+        if all(outcome is None for outcome in outcomes) and not stmt.handlers:
+            self.state = None
+        else:
+            self.state = merge(outcomes)
+        if stmt.final and self.state is not None:
+            self.block(stmt.final)
+
+    def with_stmt(self, stmt: ir.With) -> None:
+        outer = self.frame.training
+        for item in stmt.items:
+            value = self.eval(item.value)
+            if any(isinstance(v, Extern) and v.name in _NO_GRAD for v in alternatives_now(value)):
+                self.frame.training = None
+            if item.target is not None:
+                self.assign(item.target, value if isinstance(value, Instance) else Unknown("context manager"))
+        self.block(stmt.body)
+        self.frame.training = outer
+
+    def match_stmt(self, stmt: ir.Match) -> None:
+        self.eval(stmt.subject)
+
+        def run(case: ir.Case) -> Callable[[], None]:
+            def body() -> None:
+                for name in case.captures:
+                    self.bind(name, Unknown("match"))
+                self.block(case.body)
+
+            return body
+
+        runs = [run(case) for case in stmt.cases]
+        if not any(case.irrefutable for case in stmt.cases):
+            runs.append(lambda: None)
+        self.branches(runs)
+
+    def function_def(self, stmt: ir.FunctionDef) -> None:
+        self.bind(stmt.name, self.make_function(stmt))
+
+    def make_function(self, node: ir.FunctionDef | ir.Lambda) -> Function:
+        """A function as its definition binds it: free names are looked up around it, a class body left out."""
+        frame = self.frame
+        if frame.class_cell:
+            return Function(node, frame.path, self.program.parents[frame.cell], owner=frame.owner)
+        frame.captured = True
+        return Function(node, frame.path, frame.cell, owner=frame.owner)
+
+    def class_def(self, stmt: ir.ClassDef) -> None:
+        self.bind(stmt.name, self.make_class(stmt))
+
+    def make_class(self, stmt: ir.ClassDef) -> Class:
+        """A class: its body run in a cell of its own."""
+        bases: list[Value] = []
+        for base in stmt.bases:
+            if base.keyword is None and not base.star:
+                bases.extend(alternatives(self.eval(base.value)))
+        program = self.program
+        cell = program.new_cell()
+        frame = self.frame
+        around = program.parents[frame.cell] if frame.class_cell else frame.cell
+        frame.captured = True
+        program.parents[cell] = around
+        cls = Class(stmt, frame.path, cell, tuple(bases))
+        inner = Frame(frame.path, cell, frame.key, frame.training)
+        inner.class_cell = True
+        inner.owner = cls
+        inner.globals = set()
+        with self.enter(inner):
+            self.heap.write(cell)
+            self.block(stmt.body)
+        if self.state is None:
+            self.state = State(program.base)
+        return cls
+
+    # ---- expressions
+
+    def eval(self, node: ir.Expr) -> Value:
+        """The value of an expression."""
+        self.fuel -= 1
+        return _EXPRESSIONS[type(node)](self, node)
+
+    def name(self, node: ir.Name) -> Value:
+        return self.lookup(node.name)
+
+    def lookup(self, name: str) -> Value:
+        """A name: local, of the functions around, global, imported with a star, built in."""
+        state = self.heap
+        parents = self.program.parents
+        cell: int | None = self.frame.cell
+        while cell is not None:
+            found = state.read(cell).get(name)
+            if found is not None:
+                return self.settle(found, self.frame.path) if type(found) is Pending else found
+            cell = parents.get(cell)
+        return self.global_name(name)
+
+    def global_name(self, name: str) -> Value:
+        """A name that the module's finished body, its star imports or Python itself bind."""
+        path = self.frame.path
+        info = self.program.module(path)
+        if name in info.defs and not info.done:
+            return self.define_early(info, info.defs[name])
+        for star in info.stars:
+            value = self.program.imported(star, path)
+            if isinstance(value, ModuleValue) and value.path != path:
+                found = self.member(value.path, name)
+                if not isinstance(found, Unknown):
+                    return found
+            elif isinstance(value, Extern) and self.knows(f"{value.name}.{name}"):
+                return Extern(self.program.canonical(f"{value.name}.{name}"))
+        if name in _BUILTINS:
+            return Extern(f"builtins.{name}")
+        return Unknown(f"name {name}")
+
+    def constant(self, node: ir.Constant) -> Value:
+        return Const(node.value)
+
+    def unknown(self, node: ir.Expr) -> Value:
+        return UNKNOWN
+
+    def attribute(self, node: ir.Attribute) -> Value:
+        return objects.attribute(self, self.eval(node.value), node.name, node)
+
+    def call(self, node: ir.Call) -> Value:
+        return invoke.call_node(self, node)
+
+    def binary(self, node: ir.Binary) -> Value:
+        left = self.eval(node.left)
+        return operate.binary(self, node.op, left, self.eval(node.right), node)
+
+    def unary(self, node: ir.Unary) -> Value:
+        return operate.unary(self, node.op, self.eval(node.operand), node)
+
+    def boolean(self, node: ir.Boolean) -> Value:
+        left = self.eval(node.left)
+        verdict = operate.truth(left)
+        if verdict is not None:
+            return left if verdict is (node.op == "or") else self.eval(node.right)
+        right = self.eval(node.right)
+        if operate.is_flag(left) and operate.is_flag(right):
+            # `flag and other`: what comes out is asked for its truth only.
+            return right if operate.truth(right) is (node.op == "or") else UNKNOWN
+        if node.op == "or":
+            kept = [v for v in alternatives_now(left) if not (isinstance(v, Const) and not v.value)]
+            return union((*kept, right))
+        return join(left, right)
+
+    def compare(self, node: ir.Compare) -> Value:
+        left = self.eval(node.left)
+        rights = [self.eval(item) for item in node.rights]
+        return operate.compare(left, node.ops, rights)
+
+    def conditional(self, node: ir.Conditional) -> Value:
+        verdict = self.truth(node.test)
+        if verdict is not None:
+            return self.eval(node.body if verdict else node.orelse)
+        return join(self.eval(node.body), self.eval(node.orelse))
+
+    def sequence(self, node: ir.Sequence) -> Value:
+        items: list[Value] = []
+        exact = True
+        for item in node.items:
+            if isinstance(item, ir.Starred):
+                element, known = objects.iterate(self, self.eval(item.value))
+                exact = exact and known is not None
+                items.extend(known if known is not None else [element])
+            else:
+                items.append(self.eval(item))
+        if node.kind == "list":
+            return objects.new_list(self, items if exact else None, union(items) if items else UNKNOWN)
+        if node.kind == "tuple" and exact:
+            return Tuple(tuple(items))
+        return Items(union(items) if items else UNKNOWN)
+
+    def starred(self, node: ir.Starred) -> Value:
+        return self.eval(node.value)
+
+    def mapping(self, node: ir.Mapping) -> Value:
+        pairs: list[tuple[Value | None, Value]] = []
+        for key, value in zip(node.keys, node.values, strict=True):
+            pairs.append((None if key is None else self.eval(key), self.eval(value)))
+        return objects.new_dict(self, pairs)
+
+    def subscript(self, node: ir.Subscript) -> Value:
+        return objects.subscript(self, self.eval(node.value), node)
+
+    def slice(self, node: ir.Slice) -> Value:
+        return UNKNOWN
+
+    def lambda_(self, node: ir.Lambda) -> Value:
+        return self.make_function(node)
+
+    def comprehension(self, node: ir.Comprehension) -> Value:
+        known: list[Value] | None = None
+        first = node.clauses[0]
+        element, items = objects.iterate(self, self.eval(first.iter))
+        simple = len(node.clauses) == 1 and not first.tests
+        if simple and items is not None and len(items) <= MAX_UNROLL and node.kind != "dict":
+            known = []
+            for item in items:
+                self.assign(first.target, item)
+                known.append(self.eval(node.element))
+            if node.kind == "list":
+                return objects.new_list(self, known, union(known) if known else UNKNOWN)
+            return Tuple(tuple(known))
+        self.assign(first.target, element)
+        for clause in node.clauses[1:]:
+            inner, _ = objects.iterate(self, self.eval(clause.iter))
+            self.assign(clause.target, inner)
+        value = self.eval(node.element)
+        if node.kind == "dict":
+            return objects.new_dict(self, [(UNKNOWN, value)])
+        if node.kind == "list":
+            return objects.new_list(self, None, value)
+        return Items(value)
+
+    def await_(self, node: ir.Await) -> Value:
+        return self.eval(node.value)
+
+    def yield_(self, node: ir.Yield) -> Value:
+        if node.value is not None:
+            value = self.eval(node.value)
+            self.frame.yields.append(objects.iterate(self, value)[0] if node.delegates else value)
+        return UNKNOWN
+
+    def walrus(self, node: ir.Walrus) -> Value:
+        value = self.eval(node.value)
+        self.assign(node.target, value)
+        return value
+
+    def format(self, node: ir.Format) -> Value:
+        for part in node.parts:
+            if isinstance(part, (ir.Call, ir.Walrus)):
+                self.eval(part)
+        return Unknown("text")
+
+
+MODULE_FUEL = 200_000
+"""Steps that running one module's body may take, all that it calls included."""
+
+
+def alternatives_now(value: Value) -> tuple[Value, ...]:
+    """The possibilities of a value without computing a lazy one."""
+    if isinstance(value, Union):
+        return value.alternatives
+    return (value,)
+
+
+def _changes(before: State, after: State) -> bool:
+    """Whether a loop's first pass left anything different that the second may read."""
+    for cell in after.changed:
+        old, new = before.read(cell), after.read(cell)
+        if old is not new and any(key in old and old[key] is not value for key, value in new.items()):
+            return True
+    return False
+
+
+def _binds(body: ir.Block) -> bool:
+    """Whether a handler binds names or leaves: then what comes after it depends on it."""
+    return any(isinstance(stmt, (ir.Assign, ir.AugAssign, ir.Import, ir.ImportFrom, ir.If)) for stmt in body)
+
+
+_NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.inference_mode"})
+
+_MODULES_OFTEN_STARRED = frozenset({"torch.nn", "torch.nn.functional", "torch.optim"})
+
+_BUILTINS = frozenset(
+    "abs all any bool bytes callable dict dir enumerate eval filter float format frozenset getattr globals hasattr hash id int "
+    "isinstance issubclass iter len list map max min next object open pow print property range repr reversed round set "
+    "setattr slice sorted staticmethod classmethod str sum super tuple type vars zip".split()
+)
+
+_STATEMENTS: dict[type, Callable[[Interpreter, Any], None]] = {
+    ir.Assign: Interpreter.assign_stmt,
+    ir.AnnAssign: Interpreter.ann_assign,
+    ir.AugAssign: Interpreter.aug_assign,
+    ir.ExprStmt: Interpreter.expr_stmt,
+    ir.Return: Interpreter.return_stmt,
+    ir.Raise: Interpreter.raise_stmt,
+    ir.Assert: Interpreter.assert_stmt,
+    ir.Delete: Interpreter.delete,
+    ir.Pass: Interpreter.pass_stmt,
+    ir.Break: Interpreter.break_stmt,
+    ir.Continue: Interpreter.continue_stmt,
+    ir.Scope: Interpreter.scope,
+    ir.Import: Interpreter.import_stmt,
+    ir.ImportFrom: Interpreter.import_from,
+    ir.If: Interpreter.if_stmt,
+    ir.For: Interpreter.for_stmt,
+    ir.While: Interpreter.while_stmt,
+    ir.Try: Interpreter.try_stmt,
+    ir.With: Interpreter.with_stmt,
+    ir.Match: Interpreter.match_stmt,
+    ir.FunctionDef: Interpreter.function_def,
+    ir.ClassDef: Interpreter.class_def,
+}
+
+_EXPRESSIONS: dict[type, Callable[[Interpreter, Any], Value]] = {
+    ir.Name: Interpreter.name,
+    ir.Constant: Interpreter.constant,
+    ir.Dots: Interpreter.unknown,
+    ir.Opaque: Interpreter.unknown,
+    ir.Attribute: Interpreter.attribute,
+    ir.Call: Interpreter.call,
+    ir.Binary: Interpreter.binary,
+    ir.Unary: Interpreter.unary,
+    ir.Boolean: Interpreter.boolean,
+    ir.Compare: Interpreter.compare,
+    ir.Conditional: Interpreter.conditional,
+    ir.Sequence: Interpreter.sequence,
+    ir.Starred: Interpreter.starred,
+    ir.Mapping: Interpreter.mapping,
+    ir.Subscript: Interpreter.subscript,
+    ir.Slice: Interpreter.slice,
+    ir.Lambda: Interpreter.lambda_,
+    ir.Comprehension: Interpreter.comprehension,
+    ir.Await: Interpreter.await_,
+    ir.Yield: Interpreter.yield_,
+    ir.Walrus: Interpreter.walrus,
+    ir.Format: Interpreter.format,
+}
+
+__all__ = ["Class", "Container", "Frame", "Interpreter", "Method", "Super"]

@@ -1,0 +1,1061 @@
+"""Calls: of the project's functions and classes, of layers, losses, containers, and of what other libraries bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import interpret, ir, objects, operate, shapes
+from torchlint.analysis.calls import LossCall
+from torchlint.analysis.program import decorator_names, foreign_bases, linearise
+from torchlint.analysis.state import merge
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Criterion,
+    Extern,
+    Function,
+    Instance,
+    Items,
+    Layer,
+    Lazy,
+    Method,
+    ModuleValue,
+    Partial,
+    Shape,
+    Super,
+    Tensor,
+    Trail,
+    Tuple,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    is_batch,
+    join,
+    union,
+)
+from torchlint.contracts import Loss
+from torchlint.findings import NodeRef, StepRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+MAX_DEPTH = 30
+"""Calls nested deeper than this are not followed."""
+
+
+class Args:
+    """The arguments of a call. `rest` is any number of further positional ones, `others` of further keywords."""
+
+    __slots__ = ("keywords", "others", "positional", "rest")
+
+    def __init__(
+        self,
+        positional: Sequence[Value] = (),
+        keywords: Mapping[str, Value] | None = None,
+        rest: Value | None = None,
+        others: Value | None = None,
+    ) -> None:
+        self.positional = list(positional)
+        self.keywords = dict(keywords or {})
+        self.rest = rest
+        self.others = others
+
+    def first(self) -> Value:
+        """The first positional argument, or unknown."""
+        return self.positional[0] if self.positional else UNKNOWN
+
+    def get(self, name: str, position: int) -> Value | None:
+        """An argument by keyword or position."""
+        if name in self.keywords:
+            return self.keywords[name]
+        return self.positional[position] if position < len(self.positional) else None
+
+    def all(self) -> list[Value]:
+        """Every argument, in no useful order."""
+        return [*self.positional, *self.keywords.values(), *(v for v in (self.rest, self.others) if v is not None)]
+
+    def behind(self, *before: Value) -> Args:
+        """The same arguments with others in front."""
+        return Args([*before, *self.positional], self.keywords, self.rest, self.others)
+
+
+def arguments(run: Interpreter, node: ir.Call) -> Args:
+    """Evaluate a call's arguments; known lists and dicts are spread."""
+    out = Args()
+    for argument in node.args:
+        value = run.eval(argument.value)
+        if argument.star == "*":
+            if operate.is_pending(value):
+                out.rest = UNKNOWN
+                continue
+            element, known = objects.iterate(run, value)
+            if known is not None and out.rest is None:
+                out.positional.extend(known)
+            elif out.rest is None and _is_list(value):
+                out.positional.append(Items(element))
+            else:
+                out.rest = element
+        elif argument.star == "**":
+            parts = () if operate.is_pending(value) else alternatives(value)
+            if len(parts) == 1 and isinstance(parts[0], Container) and parts[0].kind == "dict":
+                for key, item in objects.dict_values(run, parts[0]).items():
+                    out.keywords.setdefault(str(objects._literal(key)), item)
+                if "*" in run.heap.read(parts[0].id):
+                    out.others = UNKNOWN
+            else:
+                out.others = UNKNOWN
+        elif argument.keyword is not None:
+            out.keywords[argument.keyword] = value
+        elif out.rest is None:
+            out.positional.append(value)
+        else:
+            out.rest = join(out.rest, value)
+    return out
+
+
+def _is_list(value: Value) -> bool:
+    return all(isinstance(part, (Container, Items, Tuple)) for part in alternatives(value))
+
+
+def call_node(run: Interpreter, node: ir.Call) -> Value:
+    """The value of a call expression."""
+    func = node.func
+    if isinstance(func, ir.Attribute):
+        receiver = run.eval(func.value)
+        args = arguments(run, node)
+        if operate.is_pending(receiver):
+            op = run.contracts.op_methods.get(func.name)
+            if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
+                bound = operate.bind(op, f".{func.name}()", [receiver, *args.positional], args.keywords, {})
+                return operate.apply(run, bound, node)
+        callee = objects.attribute(run, union(alternatives(receiver)), func.name, func)
+        return call(run, callee, args, node)
+    callee = run.eval(func)
+    if isinstance(callee, Extern) and callee.name == "builtins.super":
+        return _super(run, arguments(run, node))
+    return call(run, callee, arguments(run, node), node)
+
+
+def _super(run: Interpreter, args: Args) -> Value:
+    function = run.frame.function
+    if len(args.positional) >= 2:  # noqa: PLR2004 - super(Class, self)
+        owner = next((part for part in alternatives(args.positional[0]) if isinstance(part, Class)), None)
+        if owner is not None:
+            return Super(args.positional[1], owner)
+    if function is not None and function.receiver is not None and function.owner is not None:
+        return Super(function.receiver, function.owner)
+    return Unknown("super()")
+
+
+def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
+    """Call a value: every function that it may be, each from the present state."""
+    parts = alternatives(callee)
+    if len(parts) == 1:
+        return call_one(run, parts[0], args, node)
+    results: list[Value] = []
+
+    def one(part: Value) -> Callable[[], None]:
+        return lambda: results.append(call_one(run, part, args, node))
+
+    run.branches([one(part) for part in parts])
+    return union(results)
+
+
+def call_one(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
+    """Call one possibility."""
+    if isinstance(callee, Function):
+        return call_function(run, callee, args, node)
+    if isinstance(callee, Extern):
+        return _call_extern(run, callee.name, args, node)
+    if isinstance(callee, Method):
+        return _call_method(run, callee.receiver, callee.name, args, node)
+    if isinstance(callee, Instance):
+        return _call_instance(run, callee, args, node)
+    if isinstance(callee, Layer):
+        bound = operate.bind(callee.op, callee.name, args.positional, args.keywords, callee.options)
+        return operate.apply(run, bound, node, callee)
+    if isinstance(callee, Criterion):
+        return loss_call(run, callee, args, node)
+    if isinstance(callee, Class):
+        return construct(run, callee, args, node)
+    if isinstance(callee, Container) and callee.kind == "sequential":
+        return _fold(run, objects.list_contents(run, callee), args, node)
+    if isinstance(callee, Partial):
+        merged = Args([*callee.args, *args.positional], {**callee.keywords, **args.keywords}, args.rest, args.others)
+        return call(run, callee.func, merged, node)
+    _escape(run, args)
+    reason = callee.reason if isinstance(callee, Unknown) and callee.reason else "something unknown"
+    return Unknown(f"result of {reason}"[:_LONGEST_REASON])
+
+
+_LONGEST_REASON = 80
+
+
+# ---- the project's own functions
+
+
+def call_function(run: Interpreter, function: Function, args: Args, node: ir.Node) -> Value:
+    """Call a function of the project: now if a loss may be called in it, else when its result is needed."""
+    if _must_run_now(run, function, args):
+        return call_now(run, function, args, node)
+    at = run.ref(node)
+    frame = run.frame
+
+    def compute() -> Value:
+        with run.enter(frame):
+            return call_now(run, function, args, node, quiet=True, at=at)
+
+    return operate.later(compute)
+
+
+def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
+    definition = function.node
+    if isinstance(definition, ir.Lambda):
+        return True
+    if run.program.relevant(definition):
+        return True
+    if any(_is_mutable(run, value) for value in args.all()):
+        return True
+    return isinstance(function.receiver, Instance) and _holds_criterion(run, function.receiver)
+
+
+def _is_mutable(run: Interpreter, value: Value) -> bool:
+    """Whether a callee could change a value, or call a loss through it."""
+    for part in value.alternatives if isinstance(value, Union) else (value,):
+        if isinstance(part, (Container, Criterion)):
+            return True
+        if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
+            return True
+        if isinstance(part, Instance) and _holds_criterion(run, part):
+            return True
+    return False
+
+
+def _holds_criterion(run: Interpreter, instance: Instance) -> bool:
+    cell = run.heap.read(instance.id)
+    return any(
+        isinstance(part, Criterion)
+        for value in cell.values()
+        for part in (value.alternatives if isinstance(value, Union) else (value,))
+    )
+
+
+def call_now(
+    run: Interpreter,
+    function: Function,
+    args: Args,
+    node: ir.Node,
+    quiet: bool = False,
+    at: NodeRef | None = None,
+) -> Value:
+    """Run a function's body with these arguments. `quiet` calls are made by nobody in sight."""
+    definition = function.node
+    program = run.program
+    name = definition.name if isinstance(definition, ir.FunctionDef) else "<lambda>"
+    if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
+        return Unknown(f"result of {name}")
+    at = at or run.ref(node)
+    cell = program.new_cell()
+    program.parents[cell] = function.frame
+    frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
+    frame.function = function
+    frame.owner = function.owner
+    if isinstance(definition, ir.FunctionDef) and any(d in ("no_grad", "inference_mode") for d in decorator_names(definition)):
+        frame.training = None
+    receiver = function.receiver
+    if isinstance(receiver, Instance):
+        mode = run.heap.read(receiver.id).get("training")
+        if isinstance(mode, Const):
+            frame.training = True if mode.value is True else None
+    if receiver is not None:
+        args = args.behind(receiver)
+    program.visited.add(id(definition))
+    run.stack.append(definition)
+    try:
+        bound = bind_parameters(run, function, args, None if quiet else StepRef(at, f"handed to `{name}`"))
+        run.heap.write(cell).update(bound)
+        with run.enter(frame):
+            if isinstance(definition, ir.Lambda):
+                result = run.eval(definition.body)
+            else:
+                result = _run_body(run, frame, definition)
+    finally:
+        run.stack.pop()
+    if not frame.captured:
+        run.heap.drop(cell)
+    return handed(result, StepRef(at, f"returned by `{name}`"))
+
+
+def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionDef) -> Value:
+    run.block(definition.body)
+    ends = list(frame.returns)
+    if run.state is not None:
+        ends.append((run.state, Const(None)))
+    run.state = merge([state for state, _ in ends])
+    if definition.generator:
+        return Items(union(frame.yields) if frame.yields else UNKNOWN)
+    if not ends:
+        # Every path raises: the caller is not reached either, but an abstract method says nothing about its overrides.
+        run.state = run.heap
+        return Unknown(f"{definition.name} only raises")
+    values = [value for _, value in ends]
+    if len(values) > 1:
+        # A path that falls off the end or returns None beside others is an early exit.
+        known = [value for value in values if not (isinstance(value, Const) and value.value is None)]
+        values = known or values
+    return union(values)
+
+
+def handed(value: Value, step: StepRef) -> Value:
+    """A value with one more step on its way."""
+    if isinstance(value, Tensor):
+        if value.trail is None or value.kind in ("unknown", "loss"):
+            return value
+        return _with_trail(value, Trail(step, value.trail))
+    if isinstance(value, Union):
+        return Union(tuple(handed(part, step) for part in value.alternatives))
+    if isinstance(value, Tuple):
+        return Tuple(tuple(handed(item, step) for item in value.items))
+    if isinstance(value, Lazy):
+        return operate.later(lambda: handed(value.force(), step)) if not value.result else handed(value.result[0], step)
+    return value
+
+
+def _with_trail(value: Tensor, trail: Trail) -> Tensor:
+    return Tensor(
+        value.kind,
+        value.activation,
+        value.dim,
+        value.shape,
+        value.dtype,
+        value.attached,
+        value.batched,
+        value.squeezed,
+        trail,
+    )
+
+
+def bind_parameters(run: Interpreter, function: Function, args: Args, step: StepRef | None) -> dict[str, Value]:
+    """The arguments by parameter; missing ones take their defaults."""
+    bound: dict[str, Value] = {}
+    positional = list(args.positional)
+    keywords = dict(args.keywords)
+    for param in function.node.params:
+        if param.kind == "*":
+            rest = positional if args.rest is None else None
+            bound[param.name] = Tuple(tuple(rest)) if rest is not None else Items(args.rest or UNKNOWN)
+            positional = []
+        elif param.kind == "**":
+            pairs: list[tuple[Value | None, Value]] = [(Const(key), value) for key, value in keywords.items()]
+            if args.others is not None:
+                pairs.append((UNKNOWN, args.others))
+            bound[param.name] = objects.new_dict(run, pairs)
+        elif param.kind in ("positional", "any") and positional:
+            bound[param.name] = _passed(positional.pop(0), step)
+        elif param.name in keywords:
+            bound[param.name] = _passed(keywords.pop(param.name), step)
+        elif args.rest is not None and param.kind != "keyword":
+            bound[param.name] = args.rest
+        elif args.others is not None:
+            bound[param.name] = args.others
+        elif param.default is not None:
+            bound[param.name] = default_value(run, function, param)
+        else:
+            bound[param.name] = Unknown(f"parameter {param.name}", "parameter")
+    return bound
+
+
+def _passed(value: Value, step: StepRef | None) -> Value:
+    if step is None or isinstance(value, Lazy):
+        return value
+    return handed(value, step)
+
+
+def default_value(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
+    """A parameter's default, evaluated where the function was defined."""
+    if param.default is None:
+        return UNKNOWN
+    if isinstance(param.default, ir.Constant):
+        return Const(param.default.value)
+    frame = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+    if function.owner is not None:
+        frame = interpret.Frame(function.path, function.owner.frame, run.frame.key, run.frame.training)
+    with run.enter(frame):
+        return run.eval(param.default)
+
+
+def unknown_args(run: Interpreter, function: Function) -> Args:
+    """Arguments that stand for any call: unknown but for what annotations and defaults that are no settings say."""
+    args = Args()
+    params = function.node.params
+    if function.receiver is not None:
+        params = params[1:]
+    for param in params:
+        if param.kind in ("*", "**"):
+            continue
+        args.keywords[param.name] = _any_argument(run, function, param)
+    return args
+
+
+def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
+    default = param.default
+    if default is not None and not isinstance(default, (ir.Constant, ir.Sequence, ir.Mapping, ir.Unary, ir.Dots)):
+        value = default_value(run, function, param)
+        kinds = (Criterion, Layer, Function, Class, Instance)
+        if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in interpret.alternatives_now(value)):
+            return value
+    if param.annotation is not None:
+        made = _from_annotation(run, function, param.annotation)
+        if made is not None:
+            return made
+    return Unknown(f"parameter {param.name}", "parameter")
+
+
+def _is_known_extern(run: Interpreter, value: Value) -> bool:
+    return isinstance(value, Extern) and run.knows(value.name)
+
+
+def _from_annotation(run: Interpreter, function: Function, annotation: ir.Expr) -> Value | None:
+    """An object of an annotated class that is a model of the project or a loss."""
+    if not isinstance(annotation, (ir.Name, ir.Attribute)):
+        return None
+    frame = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+    with run.enter(frame):
+        value = run.eval(annotation)
+        if isinstance(value, Class) and _is_module(value) and len(run.stack) < MAX_DEPTH // 2:
+            return construct(run, value, None, annotation)
+        if isinstance(value, Extern) and value.name in run.contracts.loss_classes:
+            return _call_extern(run, value.name, Args(), annotation)
+    return None
+
+
+def _is_module(cls: Class) -> bool:
+    return any(isinstance(base, Extern) and base.name.endswith("Module") for base in foreign_bases(cls))
+
+
+# ---- classes and instances
+
+
+def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) -> Value:
+    """Make an object; args of None stand for any. `__init__` runs when an attribute is first read, if it calls no loss."""
+    cell = run.program.new_cell()
+    instance = Instance(cell, cls)
+    entries = run.heap.write(cell)
+    init = objects.class_attribute(run, cls, "__init__")
+    if isinstance(init, Function):
+        bound = Function(init.node, init.path, init.frame, instance, init.owner)
+        if args is not None and _must_run_now(run, bound, args):
+            call_now(run, bound, args, node)
+            return instance
+        frame = run.frame
+        at = run.ref(node)
+
+        def initialise() -> Value:
+            with run.enter(frame):
+                given = unknown_args(run, bound) if args is None else args
+                return call_now(run, bound, given, node, quiet=args is None, at=at)
+
+        entries["<init>"] = operate.later(initialise)
+        return instance
+    if args is not None:
+        _fill_fields(run, cls, instance, args)
+        base_init(run, instance, args, node)
+    return instance
+
+
+def _fill_fields(run: Interpreter, cls: Class, instance: Instance, args: Args) -> None:
+    """Objects of dataclasses, named tuples and model outputs hold their arguments by field."""
+    names: list[str] = []
+    for item in reversed(linearise(cls)):
+        fields = run.heap.read(item.frame).get("<fields>")
+        if isinstance(fields, Tuple):
+            names.extend(str(f.value) for f in fields.items if isinstance(f, Const))
+    if not names:
+        return
+    entries = run.heap.write(instance.id)
+    entries.update(zip(names, args.positional, strict=False))
+    entries.update({name: value for name, value in args.keywords.items() if name in names})
+
+
+def base_init(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> None:
+    """`super().__init__(…)` of a class that inherits from a container or a loss of a library."""
+    for base in foreign_bases(instance.cls):
+        if not isinstance(base, Extern):
+            continue
+        if base.name in _CONTAINERS or base.name in ("builtins.list",):
+            made = _make_container(run, base.name, args, node)
+            run.heap.write(instance.id)["<items>"] = objects.list_contents(run, made)
+        loss = run.contracts.loss_classes.get(base.name)
+        if loss is not None:
+            made_loss = _criterion(run, loss, base.name, args, node)
+            run.heap.write(instance.id)["<criterion>"] = made_loss
+
+
+def _call_instance(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> Value:
+    for name in ("__call__", "forward"):
+        found = objects.class_attribute(run, instance.cls, name)
+        own = run.heap.read(instance.id).get(name)
+        if own is not None:
+            return call(run, own, args, node)
+        if found is not None:
+            bound = [
+                Function(p.node, p.path, p.frame, instance, p.owner) if isinstance(p, Function) else p
+                for p in alternatives(found)
+            ]
+            return call(run, union(bound), args, node)
+    return _call_foreign(run, instance, args, node)
+
+
+def _call_foreign(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> Value:
+    """Call an object by what it inherits from a library."""
+    cell = objects.instance_cell(run, instance)
+    for base in foreign_bases(instance.cls):
+        if not isinstance(base, Extern):
+            continue
+        loss = run.contracts.loss_classes.get(base.name)
+        if loss is not None:
+            made = cell.get("<criterion>")
+            criterion = made if isinstance(made, Criterion) else Criterion(loss, {}, base.name, None)
+            return loss_call(run, criterion, args, node)
+        op = run.contracts.op_layers.get(base.name)
+        if op is not None:
+            layer = Layer(op, {}, base.name, run.ref(node))
+            return call_one(run, layer, args, node)
+        if base.name == "torch.nn.Sequential":
+            content = cell.get("<items>")
+            if content is None:
+                content = Tuple(tuple(v for k, v in cell.items() if k[:1] != "<" and not isinstance(v, Const)))
+            return _fold(run, content, args, node)
+    _escape(run, args)
+    return Unknown(f"result of {instance.cls.node.name}")
+
+
+def _fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:
+    """Run a value through layers in order."""
+    results: list[Value] = []
+    for part in alternatives(content):
+        if not isinstance(part, Tuple):
+            element = part.element if isinstance(part, Items) else UNKNOWN
+            results.append(Tensor(batched=is_batch(args.first())) if not isinstance(element, Unknown) else UNKNOWN)
+            continue
+        current = args.first()
+        for layer in part.items:
+            if isinstance(layer, Items):
+                current = Tensor(batched=is_batch(current))
+            else:
+                current = call(run, layer, Args([current]), node)
+        results.append(current)
+    return union(results) if results else UNKNOWN
+
+
+# ---- losses
+
+
+def _criterion(run: Interpreter, loss: Loss, name: str, args: Args, node: ir.Node) -> Criterion:
+    options: dict[str, Value] = dict(zip(loss.options, args.positional, strict=False))
+    options.update(args.keywords)
+    if args.others is not None or args.rest is not None:
+        options["**"] = UNKNOWN
+    note = f"`{operate.spelled(name)}` is made"
+    return Criterion(loss, options, operate.spelled(name), Trail(StepRef(run.ref(node), note)))
+
+
+def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> Value:
+    """A call of a loss: what flows in is judged here."""
+    loss = criterion.loss
+    values: dict[str, Value] = {}
+    names = [arg.name for arg in loss.args]
+    for name, value in zip(names, args.positional, strict=False):
+        values[name] = value
+    for arg in loss.args:
+        for name in (arg.name, *arg.also):
+            if name in args.keywords:
+                values[arg.name] = args.keywords[name]
+    options = dict(criterion.options)
+    if criterion.functional:
+        options.update(zip(loss.function_options, args.positional[len(names) :], strict=False))
+        options.update({key: value for key, value in args.keywords.items() if key in loss.function_options})
+    if args.rest is not None or args.others is not None:
+        for name in names:
+            values.setdefault(name, UNKNOWN)
+    record = LossCall(loss, run.ref(node), values, options, criterion.name, criterion.trail, run.frame.training)
+    run.record(record)
+    return _loss_value(run, record)
+
+
+def _loss_value(run: Interpreter, record: LossCall) -> Value:
+    reduction = record.options.get("reduction")
+    scalar = reduction is None or any(isinstance(p, Const) and p.value != "none" for p in alternatives(reduction))
+    shape = Shape(()) if scalar else shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
+    attached = [part.attached for part in record.arg("input") if isinstance(part, Tensor)]
+    return Tensor("loss", record.name, shape=shape, dtype="float", attached=not attached or any(attached))
+
+
+# ---- what other libraries bring
+
+
+def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
+    name = run.program.canonical(name)
+    contracts = run.contracts
+    loss = contracts.loss_classes.get(name)
+    if loss is not None:
+        return _criterion(run, loss, name, args, node)
+    loss = contracts.loss_functions.get(name)
+    if loss is not None:
+        return loss_call(run, Criterion(loss, {}, operate.spelled(name), None, functional=True), args, node)
+    op = contracts.op_functions.get(name)
+    if op is not None:
+        if args.rest is not None and not args.positional:
+            return UNKNOWN
+        return operate.apply(run, operate.bind(op, name, args.positional, args.keywords, {}), node)
+    op = contracts.op_layers.get(name)
+    if op is not None:
+        options = dict(zip(op.layer_params, args.positional, strict=False))
+        options.update(args.keywords)
+        return Layer(op, options, name, run.ref(node))
+    wrapper = contracts.wrappers.get(name)
+    if wrapper is not None:
+        return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
+    if name in _CONTAINERS:
+        return _make_container(run, name, args, node)
+    special = _EXTERNS.get(name)
+    if special is not None:
+        return special(run, args, node)
+    if name in _NO_VALUE:
+        return Const(None)
+    if name.startswith(("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")):
+        return Extern(name)
+    _escape(run, args)
+    return Unknown(f"result of {name}"[:_LONGEST_REASON], _source(name, args))
+
+
+def _source(name: str, args: Args) -> str:  # type: ignore[return]
+    if name.endswith("DataLoader"):
+        return "batch"
+    values = [value for value in args.all() if not isinstance(value, (Instance, Layer))]
+    return "parameter" if any(is_batch(value) for value in values) else "other"
+
+
+def _escape(run: Interpreter, args: Args) -> None:
+    """Objects handed to code that we do not see: it may call their methods."""
+    for value in args.all():
+        for part in value.alternatives if isinstance(value, Union) else (value,):
+            if isinstance(part, Instance):
+                run.escaped.append(part)
+
+
+_CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+_NO_VALUE = frozenset({"builtins.print", "builtins.setattr"})
+
+
+def _make_container(run: Interpreter, name: str, args: Args, node: ir.Node) -> Container:
+    if name == "torch.nn.ModuleDict":
+        made = _make_dict(run, args, node)
+        return made if isinstance(made, Container) else objects.new_dict(run, [])
+    items: list[Value] | None = list(args.positional)
+    first = alternatives(args.positional[0])[0] if len(args.positional) == 1 else None
+    named: dict[str, Value] = {}
+    if args.rest is not None:
+        items = None
+    elif isinstance(first, Container) and first.kind == "dict":
+        named = objects.dict_values(run, first)
+        items = list(named.values()) if "*" not in run.heap.read(first.id) else None
+    elif first is not None and (name == "torch.nn.ModuleList" or isinstance(first, (Container, Tuple, Items))):
+        if name == "torch.nn.ModuleList" or not (isinstance(first, Container) and first.kind == "sequential"):
+            content = objects.list_contents(run, first) if isinstance(first, Container) else args.positional[0]
+            container = objects.new_list(run, None, UNKNOWN)
+            if all(isinstance(p, (Tuple, Items)) for p in alternatives(content)):
+                objects.set_contents(run, container, content)
+            return Container(container.id, "sequential" if name.endswith("Sequential") else "list")
+    container = objects.new_list(run, items, UNKNOWN)
+    entries = run.heap.write(container.id)
+    entries.update({key.strip("'\""): value for key, value in named.items()})
+    return Container(container.id, "sequential" if name.endswith("Sequential") else "list")
+
+
+def _make_dict(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    pairs: list[tuple[Value | None, Value]] = []
+    if args.positional:
+        first = alternatives(args.positional[0])
+        if len(first) == 1 and isinstance(first[0], Container) and first[0].kind == "dict":
+            pairs.append((None, first[0]))
+        else:
+            element, known = objects.iterate(run, args.positional[0])
+            for pair in known if known is not None else [element]:
+                pairs.append((objects.item(run, pair, 0), objects.item(run, pair, 1)))
+    pairs.extend((Const(key), value) for key, value in args.keywords.items())
+    if args.others is not None:
+        pairs.append((UNKNOWN, UNKNOWN))
+    return objects.new_dict(run, pairs)
+
+
+def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    value = args.first()
+    if operate.is_pending(value):
+        return objects.DIMENSION
+    part = alternatives(value)[0]
+    if isinstance(value, Union) or not isinstance(part, (Tuple, Container)):
+        return objects.DIMENSION
+    _, known = objects.iterate(run, part)
+    return Const(len(known)) if known is not None else objects.DIMENSION
+
+
+def _range(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return Items(objects.DIMENSION)
+
+
+def _enumerate(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    element, known = objects.iterate(run, args.first())
+    if known is not None:
+        return Tuple(tuple(Tuple((Const(index), item)) for index, item in enumerate(known)))
+    return Items(Tuple((objects.DIMENSION, element)))
+
+
+def _zip(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    sides = [objects.iterate(run, value) for value in args.positional]
+    if sides and all(known is not None for _, known in sides):
+        rows = zip(*(known or [] for _, known in sides), strict=False)
+        return Tuple(tuple(Tuple(tuple(row)) for row in rows))
+    return Items(Tuple(tuple(element for element, _ in sides)))
+
+
+def _list(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if not args.positional:
+        return objects.new_list(run, [], UNKNOWN)
+    element, known = objects.iterate(run, args.first())
+    return objects.new_list(run, known, element)
+
+
+def _tuple(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if not args.positional:
+        return Tuple(())
+    element, known = objects.iterate(run, args.first())
+    return Tuple(tuple(known)) if known is not None else Items(element)
+
+
+def _reversed(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    element, known = objects.iterate(run, args.first())
+    return Tuple(tuple(reversed(known))) if known is not None else Items(element)
+
+
+def _next(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return objects.iterate(run, args.first())[0]
+
+
+def _first(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return args.first()
+
+
+def _map(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if len(args.positional) < 2:  # noqa: PLR2004 - a function and what it is mapped over
+        return UNKNOWN
+    sides = [objects.iterate(run, value)[0] for value in args.positional[1:]]
+    return Items(call(run, args.first(), Args(sides), node))
+
+
+def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    name = args.get("name", 1)
+    default = args.get("default", 2)
+    if name is None:
+        return UNKNOWN
+    parts = alternatives(name)
+    if all(isinstance(part, Const) and isinstance(part.value, str) for part in parts):
+        found = [objects.attribute(run, args.first(), str(part.value), node) for part in parts if isinstance(part, Const)]
+        if default is not None and any(isinstance(value, Unknown) for value in found):
+            found.append(default)
+        return union(found)
+    return Unknown("getattr with a name that the code does not fix")
+
+
+def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if len(args.positional) == 3 and isinstance(args.positional[1], Const):  # noqa: PLR2004
+        objects.set_attribute(run, args.positional[0], str(args.positional[1].value), args.positional[2])
+    return Const(None)
+
+
+def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if len(args.positional) != 2 or operate.is_pending(args.first()):  # noqa: PLR2004 - an object and its classes
+        return UNKNOWN
+    parts = alternatives(args.first())
+    classes = alternatives(args.positional[1])
+    if len(parts) == 1 and len(classes) == 1:
+        part, cls = parts[0], classes[0]
+        if isinstance(part, Instance) and isinstance(cls, Class):
+            return Const(any(item.node is cls.node for item in linearise(part.cls)))
+        if isinstance(part, Tensor) and isinstance(cls, Extern):
+            return Const(cls.name == "torch.Tensor") if cls.name.startswith(("torch.Tensor", "builtins.")) else UNKNOWN
+        if isinstance(part, (Tuple, Container)) and isinstance(cls, Extern):
+            kind = "tuple" if isinstance(part, Tuple) else part.kind
+            if cls.name in ("builtins.tuple", "builtins.list", "builtins.dict", "torch.Tensor"):
+                return Const(cls.name == f"builtins.{kind}")
+        if isinstance(part, Criterion) and isinstance(cls, Extern) and cls.name in run.contracts.loss_classes:
+            return Const(run.contracts.loss_classes[cls.name] is part.loss)
+        if isinstance(part, Layer) and isinstance(cls, Extern) and cls.name in run.contracts.op_layers:
+            return Const(part.name == cls.name)
+        if isinstance(part, Const) and isinstance(cls, Extern):
+            return Const(cls.name == f"builtins.{type(part.value).__name__}")
+    return UNKNOWN
+
+
+def _partial(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if not args.positional:
+        return UNKNOWN
+    return Partial(args.first(), tuple(args.positional[1:]), dict(args.keywords))
+
+
+def _checkpoint(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    keywords = {k: v for k, v in args.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")}
+    return call(run, args.first(), Args(args.positional[1:], keywords, args.rest, args.others), node)
+
+
+def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    part = args.first()
+    return part.cls if isinstance(part, Instance) else UNKNOWN
+
+
+def _number(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    part = args.first()
+    if isinstance(part, Const) and isinstance(part.value, (int, float)):
+        return part
+    return Unknown("a number")
+
+
+def _sum(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    element, _ = objects.iterate(run, args.first())
+    parts = alternatives(element)
+    if parts and all(isinstance(part, Tensor) and part.kind == "loss" for part in parts):
+        return element
+    return Tensor() if all(isinstance(part, Tensor) for part in parts) else UNKNOWN
+
+
+_EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
+    "builtins.len": _len,
+    "builtins.range": _range,
+    "builtins.enumerate": _enumerate,
+    "builtins.zip": _zip,
+    "builtins.list": _list,
+    "builtins.set": _list,
+    "builtins.tuple": _tuple,
+    "builtins.dict": _make_dict,
+    "builtins.reversed": _reversed,
+    "builtins.sorted": _list,
+    "builtins.next": _next,
+    "builtins.iter": _first,
+    "builtins.map": _map,
+    "builtins.filter": lambda run, args, node: Items(objects.iterate(run, args.get("", 1) or UNKNOWN)[0]),
+    "builtins.getattr": _getattr,
+    "builtins.setattr": _setattr,
+    "builtins.isinstance": _isinstance,
+    "builtins.type": _type,
+    "builtins.int": _number,
+    "builtins.float": _number,
+    "builtins.sum": _sum,
+    "collections.OrderedDict": _make_dict,
+    "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
+    "functools.partial": _partial,
+    "itertools.chain": lambda run, args, node: Items(union([objects.iterate(run, a)[0] for a in args.positional])),
+    "tqdm.tqdm": _first,
+    "tqdm.auto.tqdm": _first,
+    "tqdm.notebook.tqdm": _first,
+    "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "typing.cast": lambda run, args, node: args.get("val", 1) or UNKNOWN,
+}
+
+
+# ---- methods of what is not of the project
+
+_SAME = frozenset(
+    "to cuda cpu half float double bfloat16 share_memory requires_grad_ apply type to_empty xpu compile _apply".split()
+)
+
+
+def _call_method(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:
+    if isinstance(receiver, Container):
+        return _container_method(run, receiver, name, args, node)
+    if isinstance(receiver, (Instance, Layer, Criterion)):
+        return _module_method(run, receiver, name, args, node)
+    if isinstance(receiver, Super):
+        return _super_method(run, receiver, name, args, node)
+    if isinstance(receiver, Tensor):
+        return _tensor_method(run, receiver, name, args, node)
+    if isinstance(receiver, Unknown):
+        return _unknown_method(run, receiver, name, args, node)
+    if isinstance(receiver, Const) and isinstance(receiver.value, str):
+        simple = {"lower": str.lower, "upper": str.upper, "strip": str.strip}.get(name)
+        return Const(simple(receiver.value)) if simple is not None and not args.positional else Unknown("text")
+    if isinstance(receiver, (Function, ModuleValue, Partial)):
+        return call(run, receiver, args, node) if name == "__call__" else UNKNOWN
+    _escape(run, args)
+    return Unknown(f"result of {name}")
+
+
+def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, node: ir.Node) -> Value:
+    if name in _SAME or name in ("train", "eval", "detach", "clone", "contiguous"):
+        if name != "detach":
+            return receiver
+    op = run.contracts.op_methods.get(name)
+    if op is not None:
+        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
+        return operate.apply(run, bound, node)
+    _escape(run, args)
+    if name in ("size", "dim", "numel"):
+        return objects.DIMENSION if args.positional or name != "size" else Items(objects.DIMENSION)
+    return Unknown(f"result of {name}", receiver.source)
+
+
+def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:
+    op = run.contracts.op_methods.get(name)
+    if op is not None:
+        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
+        return operate.apply(run, bound, node)
+    if name == "size":
+        if args.positional:
+            number = shapes.const_int(args.positional[0])
+            dims = receiver.shape.dims if receiver.shape is not None and not receiver.shape.open else ()
+            if number is not None and -len(dims) <= number < len(dims) and dims[number] is not None:
+                return Const(dims[number])
+            return objects.DIMENSION
+        return objects._tensor_attribute(run, receiver, "shape", node)
+    if name in ("item", "tolist", "numpy"):
+        return Tensor(receiver.kind, receiver.activation, shape=receiver.shape, attached=False, trail=receiver.trail)
+    if name in ("dim", "numel", "nelement", "ndimension"):
+        return objects.DIMENSION
+    if name in ("backward", "requires_grad_", "retain_grad", "register_hook"):
+        return receiver
+    return Tensor(batched=receiver.batched)
+
+
+def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:
+    if name in _SAME:
+        return receiver
+    if name in ("forward", "__call__"):
+        if isinstance(receiver, Instance):
+            return _call_foreign(run, receiver, args, node)
+        return call_one(run, receiver, args, node)
+    if name in ("train", "eval"):
+        if isinstance(receiver, Instance):
+            mode = args.first() if name == "train" and args.positional else Const(name == "train")
+            objects.instance_cell(run, receiver)
+            run.heap.write(receiver.id)["training"] = mode
+        return receiver
+    if isinstance(receiver, Instance):
+        if name in ("add_module", "register_module", "register_buffer", "register_parameter"):
+            key, value = args.get("name", 0), args.get("module", 1) or args.get("tensor", 1) or UNKNOWN
+            if isinstance(key, Const):
+                objects.set_attribute(run, receiver, str(key.value), value)
+            return Const(None)
+        if name in ("children", "modules"):
+            cell = objects.instance_cell(run, receiver)
+            return Items(union([v for v in cell.values() if isinstance(v, (Instance, Layer, Container))]))
+        if name in ("append", "extend", "insert") and "<items>" in objects.instance_cell(run, receiver):
+            inner = Container(receiver.id, "list")
+            return _container_method(run, inner, name, args, node)
+    _escape(run, args)
+    return Unknown(f"result of {name}")
+
+
+def _super_method(run: Interpreter, receiver: Super, name: str, args: Args, node: ir.Node) -> Value:
+    """A method that only a library's class has."""
+    for part in alternatives(receiver.instance):
+        if not isinstance(part, Instance):
+            continue
+        if name == "__init__":
+            base_init(run, part, args, node)
+            return Const(None)
+        if name == "__setattr__" and len(args.positional) == 2 and isinstance(args.positional[0], Const):  # noqa: PLR2004
+            objects.set_attribute(run, part, str(args.positional[0].value), args.positional[1])
+            return Const(None)
+        return _module_method(run, part, name, args, node)
+    return Unknown(f"result of {name}")
+
+
+def _container_method(run: Interpreter, receiver: Container, name: str, args: Args, node: ir.Node) -> Value:
+    if receiver.kind == "dict":
+        return _dict_method(run, receiver, name, args, node)
+    if name == "append":
+        objects.append(run, receiver, [args.first()])
+    elif name in ("extend",):
+        objects.extend(run, receiver, args.first())
+    elif name == "add_module":
+        value = args.get("module", 1) or UNKNOWN
+        objects.append(run, receiver, [value])
+        key = args.get("name", 0)
+        if isinstance(key, Const):
+            run.heap.write(receiver.id)[str(key.value)] = value
+    elif name == "insert":
+        value = args.get("", 1) or UNKNOWN
+        if shapes.const_int(args.first()) == 0:
+            objects.set_contents(run, receiver, _prepended(run, receiver, value))
+        else:
+            objects.set_contents(run, receiver, Items(join(objects.iterate(run, receiver)[0], value)))
+    elif name == "pop":
+        number = shapes.const_int(args.first()) if args.positional else -1
+        result = objects.item(run, receiver, number) if number is not None else UNKNOWN
+        objects.set_contents(run, receiver, Items(objects.iterate(run, receiver)[0]))
+        return result
+    elif name in ("copy",):
+        return receiver
+    elif name in ("clear",):
+        objects.set_contents(run, receiver, Tuple(()))
+    elif name in ("train", "eval") or name in _SAME:
+        return receiver
+    elif name in ("forward", "__call__") and receiver.kind == "sequential":
+        return call_one(run, receiver, args, node)
+    elif name in ("children", "modules", "__iter__"):
+        return objects.list_contents(run, receiver)
+    elif name in ("remove", "sort", "reverse", "__setitem__", "__delitem__"):
+        objects.set_contents(run, receiver, Items(objects.iterate(run, receiver)[0]))
+    else:
+        return Unknown(f"result of {name}")
+    return receiver if receiver.kind == "sequential" else Const(None)
+
+
+def _prepended(run: Interpreter, receiver: Container, value: Value) -> Value:
+    out: list[Value] = []
+    for part in alternatives(objects.list_contents(run, receiver)):
+        if isinstance(part, Tuple):
+            out.append(Tuple((value, *part.items)))
+        else:
+            out.append(Items(join(part.element if isinstance(part, Items) else UNKNOWN, value)))
+    return union(out)
+
+
+def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, node: ir.Node) -> Value:
+    if name in ("get", "pop", "__getitem__"):
+        found = objects.read_key(run, receiver, args.first())
+        default = args.get("default", 1)
+        if default is not None and isinstance(found, Unknown):
+            return join(found, default) if found.reason != "missing key" else default
+        return found
+    if name == "setdefault":
+        objects.write_key(run, receiver, args.first(), args.get("", 1) or Const(None))
+        return objects.read_key(run, receiver, args.first())
+    if name == "update":
+        for value in args.positional:
+            for part in alternatives(value):
+                if isinstance(part, Container) and part.kind == "dict":
+                    run.heap.write(receiver.id).update(run.heap.read(part.id))
+                else:
+                    objects.write_key(run, receiver, UNKNOWN, UNKNOWN)
+        for key, value in args.keywords.items():
+            objects.write_key(run, receiver, Const(key), value)
+        return Const(None)
+    entries = objects.dict_values(run, receiver)
+    complete = "*" not in run.heap.read(receiver.id)
+    if name == "items":
+        rows = [Tuple((Const(objects._literal(key)), value)) for key, value in entries.items()]
+        return Tuple(tuple(rows)) if complete else Items(Tuple((UNKNOWN, objects.read_key(run, receiver, UNKNOWN))))
+    if name == "values":
+        return Tuple(tuple(entries.values())) if complete else Items(objects.read_key(run, receiver, UNKNOWN))
+    if name == "keys":
+        return Tuple(tuple(Const(objects._literal(key)) for key in entries)) if complete else Items(UNKNOWN)
+    if name in ("train", "eval", "copy") or name in _SAME:
+        return receiver
+    found = entries.get(repr(name))
+    if found is not None:
+        return call(run, found, args, node)
+    return Unknown(f"result of {name}")

@@ -1,0 +1,688 @@
+"""Attributes, items and containers: how values are kept in objects and taken out of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import invoke, ir, operate, shapes
+from torchlint.analysis.program import decorator_names, foreign_bases, linearise
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Criterion,
+    Extern,
+    Function,
+    Instance,
+    Items,
+    Layer,
+    Lazy,
+    Method,
+    ModuleValue,
+    Partial,
+    Pending,
+    Shape,
+    Super,
+    Tensor,
+    Tuple,
+    Unknown,
+    Value,
+    alternatives,
+    is_batch,
+    join,
+    union,
+)
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+MAX_ITEMS = 64
+"""Lists longer than this are known by the kinds of their items only."""
+
+_ITEMS = "<items>"
+_INIT = "<init>"
+_ANY = "*"
+
+DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
+"""The size of a dimension."""
+
+
+# ---- attributes
+
+
+def attribute(run: Interpreter, value: Value, name: str, node: ir.Node) -> Value:
+    """`value.name`, not called."""
+    if operate.is_pending(value):
+        return operate.later(lambda: attribute(run, union(alternatives(value)), name, node))
+    parts = alternatives(value)
+    if len(parts) == 1:
+        return _attribute(run, parts[0], name, node)
+    return union([_attribute(run, part, name, node) for part in parts])
+
+
+def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value:
+    if isinstance(part, Extern):
+        return Extern(run.program.canonical(f"{part.name}.{name}"))
+    if isinstance(part, Instance):
+        return instance_attribute(run, part, name, node)
+    if isinstance(part, ModuleValue):
+        return run.member(part.path, name)
+    if isinstance(part, Class):
+        found = class_attribute(run, part, name)
+        if found is None:
+            return UNKNOWN if name.startswith("__") else Unknown(f"attribute {name} of {part.node.name}")
+        return _bound(run, found, part, part, node, on_class=True)
+    if isinstance(part, Super):
+        return _super_attribute(run, part, name, node)
+    if isinstance(part, Unknown):
+        return Unknown(part.reason, part.source) if part.source != "other" else Unknown(f"attribute {name}")
+    if isinstance(part, Tensor):
+        return _tensor_attribute(run, part, name, node)
+    if isinstance(part, Tuple) and name in ("values", "indices") and len(part.items) == 2:  # noqa: PLR2004 - a pair
+        return part.items[0 if name == "values" else 1]
+    if isinstance(part, Container) and part.kind == "dict":
+        found = read_key(run, part, Const(name))
+        return Method(part, name) if isinstance(found, Unknown) else found
+    if isinstance(part, Container) and part.kind == "sequential":
+        named = run.heap.read(part.id).get(name)
+        return Method(part, name) if named is None else named
+    if isinstance(part, Layer) and name in part.options:
+        return part.options[name]
+    if isinstance(part, (Layer, Criterion)) and name in ("weight", "bias", "pos_weight"):
+        return Tensor()
+    return Method(part, name)
+
+
+def _tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -> Value:
+    if name == "shape":
+        if part.shape is not None and part.shape.rank is not None:
+            return Tuple(tuple(DIMENSION if dim is None else Const(dim) for dim in part.shape.dims))
+        return Items(DIMENSION)
+    op = run.contracts.op_methods.get(name)
+    if op is not None and name in ("T", "mT", "H", "mH", "data"):
+        return operate.apply(run, operate.bind(op, f".{name}", (part,), {}, {}), node)
+    return Method(part, name)
+
+
+def instance_cell(run: Interpreter, instance: Instance) -> dict[str, Value]:
+    """An instance's attributes; its `__init__` is run now if that was put off."""
+    cell = run.heap.read(instance.id)
+    init = cell.get(_INIT)
+    if init is None:
+        return cell
+    run.heap.write(instance.id).pop(_INIT, None)
+    if isinstance(init, Lazy):
+        init.force()
+    return run.heap.read(instance.id)
+
+
+def instance_attribute(run: Interpreter, instance: Instance, name: str, node: ir.Node) -> Value:
+    """An attribute of an object: its own, its class's, or what another of its methods would set."""
+    found = instance_cell(run, instance).get(name)
+    if found is not None and not (isinstance(found, Const) and found.value is None and instance.id in run.standing):
+        return found
+    inherited = class_attribute(run, instance.cls, name)
+    if found is None and inherited is not None and not isinstance(inherited, Const):
+        return _bound(run, inherited, instance, instance.cls, node)
+    set_elsewhere = deferred_attribute(run, instance, name)
+    known = found if found is not None else inherited
+    if set_elsewhere is not None:
+        if isinstance(known, Const) and known.value is None:
+            known = None
+        return set_elsewhere if known is None else join(known, set_elsewhere)
+    if known is not None:
+        return known
+    if name == "training":
+        return UNKNOWN if run.frame.training is None else Const(run.frame.training)
+    if name == "__class__":
+        return instance.cls
+    if foreign_bases(instance.cls) and name in _MODULE_METHODS:
+        return Method(instance, name)
+    return Unknown(f"attribute {name} of {instance.cls.node.name}")
+
+
+def class_attribute(run: Interpreter, cls: Class, name: str) -> Value | None:
+    """An attribute of a class or of its bases in the project."""
+    for item in linearise(cls):
+        cell = run.heap.read(item.frame)
+        found = cell.get(name)
+        if found is not None:
+            return run.settle(found, item.path) if isinstance(found, Pending) else found
+    return None
+
+
+def _bound(
+    run: Interpreter, value: Value, receiver: Value, cls: Class, node: ir.Node, on_class: bool = False
+) -> Value:
+    """A class attribute as read from an object: functions become methods, properties are called."""
+    out: list[Value] = []
+    for part in alternatives(value):
+        if not isinstance(part, Function):
+            out.append(part)
+            continue
+        names = decorator_names(part.node) if isinstance(part.node, ir.FunctionDef) else []
+        if "staticmethod" in names:
+            out.append(part)
+            continue
+        if "classmethod" in names:
+            out.append(Function(part.node, part.path, part.frame, cls, part.owner))
+            continue
+        if on_class:
+            out.append(part)
+            continue
+        bound = Function(part.node, part.path, part.frame, receiver, part.owner)
+        if any(name in ("property", "cached_property") for name in names):
+            out.append(invoke.call_function(run, bound, invoke.Args(), node))
+        else:
+            out.append(bound)
+    return union(out)
+
+
+def _super_attribute(run: Interpreter, part: Super, name: str, node: ir.Node) -> Value:
+    for instance in alternatives(part.instance):
+        cls = instance.cls if isinstance(instance, Instance) else instance if isinstance(instance, Class) else None
+        if cls is None:
+            continue
+        order = linearise(cls)
+        position = next((i for i, item in enumerate(order) if item.node is part.owner.node), -1)
+        for item in order[position + 1 :]:
+            found = run.heap.read(item.frame).get(name)
+            if found is not None:
+                return _bound(run, run.settle(found, item.path), instance, cls, node)
+    return Method(part, name)
+
+
+def deferred_attribute(run: Interpreter, instance: Instance, name: str) -> Value | None:
+    """What the class's other methods set an attribute to, where nobody called them in sight."""
+    found: list[Value] = []
+    for cls in linearise(instance.cls):
+        for method in _setters(run, cls, name):
+            key = (instance.id, method.id, name)
+            if key in run.deferring or run.fuel <= 0 or method.name == "__init__" or method in run.stack:
+                continue
+            run.deferring.add(key)
+            try:
+                found.append(_set_by(run, instance, cls, method, name))
+            finally:
+                run.deferring.discard(key)
+    return union(found) if found else None
+
+
+def _set_by(run: Interpreter, instance: Instance, cls: Class, method: ir.FunctionDef, name: str) -> Value:
+    """Run a method beside the present state and read what it leaves in the attribute."""
+    before = run.state
+    run.state = run.heap.fork()
+    try:
+        function = Function(method, cls.path, run.program.parents.get(cls.frame, cls.frame), instance, cls)
+        invoke.call_now(run, function, invoke.unknown_args(run, function), method, quiet=True)
+        if run.state is None:
+            return UNKNOWN
+        return run.state.read(instance.id).get(name, UNKNOWN)
+    finally:
+        run.state = before
+
+
+def _setters(run: Interpreter, cls: Class, name: str) -> list[ir.FunctionDef]:
+    return run.program.setters(cls.node).get(name, [])
+
+
+def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None:
+    """`value.name = new`: certain for one object, possible for each of several."""
+    parts = alternatives(value)
+    for part in parts:
+        if isinstance(part, Instance):
+            instance_cell(run, part)
+        cell = part.id if isinstance(part, (Instance, Container)) else part.frame if isinstance(part, Class) else None
+        if isinstance(part, ModuleValue):
+            cell = run.program.module(part.path).cell
+        if cell is None:
+            continue
+        entries = run.heap.write(cell)
+        key = f"={name!r}" if isinstance(part, Container) and part.kind == "dict" else name
+        entries[key] = new if len(parts) == 1 or key not in entries else join(entries[key], new)
+
+
+_MODULE_METHODS = frozenset(
+    "to cuda cpu half float double bfloat16 share_memory requires_grad_ apply type to_empty train eval add_module "
+    "register_module register_buffer register_parameter parameters named_parameters state_dict load_state_dict children "
+    "named_children modules named_modules zero_grad save_hyperparameters log log_dict buffers append extend insert "
+    "manual_backward post_init xpu compile".split()
+)
+
+
+# ---- lists, tuples, dicts
+
+
+def new_list(run: Interpreter, items: Sequence[Value] | None, element: Value) -> Container:
+    """A list with these items, or any number of `element`."""
+    cell = run.program.new_cell()
+    known = items is not None and len(items) <= MAX_ITEMS
+    content = Tuple(tuple(items)) if known and items is not None else Items(element)
+    run.heap.write(cell)[_ITEMS] = content
+    return Container(cell, "list")
+
+
+def new_dict(run: Interpreter, pairs: Sequence[tuple[Value | None, Value]]) -> Container:
+    """A dict of these pairs; a key of None spreads another dict."""
+    cell = run.program.new_cell()
+    container = Container(cell, "dict")
+    run.heap.write(cell)
+    for key, value in pairs:
+        if key is not None:
+            write_key(run, container, key, value)
+            continue
+        for part in alternatives(value):
+            if isinstance(part, Container) and part.kind == "dict":
+                run.heap.write(cell).update(run.heap.read(part.id))
+            else:
+                write_key(run, container, UNKNOWN, UNKNOWN)
+    return container
+
+
+def _key(value: Value) -> str | None:
+    parts = alternatives(value)
+    if len(parts) == 1 and isinstance(parts[0], Const):
+        return f"={parts[0].value!r}"
+    return None
+
+
+def write_key(run: Interpreter, container: Container, key: Value, value: Value) -> None:
+    """`container[key] = value`."""
+    entries = run.heap.write(container.id)
+    name = _key(key)
+    if name is not None:
+        entries[name] = value
+    else:
+        entries[_ANY] = join(entries[_ANY], value) if _ANY in entries else value
+
+
+def read_key(run: Interpreter, container: Container, key: Value) -> Value:
+    """`container[key]`: every value that it may be."""
+    entries = run.heap.read(container.id)
+    name = _key(key)
+    if name is not None:
+        found = entries.get(name)
+        if found is not None:
+            return found
+        return entries.get(_ANY, Unknown("missing key"))
+    values = [value for entry, value in entries.items() if entry[:1] in ("=", _ANY)]
+    return union(values) if values else UNKNOWN
+
+
+def dict_values(run: Interpreter, container: Container) -> dict[str, Value]:
+    """The entries of a dict whose keys are known, by `repr` of the key."""
+    return {key[1:]: value for key, value in run.heap.read(container.id).items() if key[:1] == "="}
+
+
+def list_contents(run: Interpreter, container: Container) -> Value:
+    """The items of a list: a Tuple, Items, or several of them."""
+    return run.heap.read(container.id).get(_ITEMS, Items(UNKNOWN))
+
+
+def set_contents(run: Interpreter, container: Container, content: Value) -> None:
+    """Replace the items of a list."""
+    run.heap.write(container.id)[_ITEMS] = content
+
+
+def append(run: Interpreter, container: Container, values: Sequence[Value]) -> None:
+    """Put values at the end of a list."""
+    out: list[Value] = []
+    for part in alternatives(list_contents(run, container)):
+        if isinstance(part, Tuple) and len(part.items) + len(values) <= MAX_ITEMS:
+            out.append(Tuple((*part.items, *values)))
+        elif isinstance(part, Tuple):
+            out.append(Items(union((*part.items, *values))))
+        elif isinstance(part, Items):
+            out.append(Items(union((part.element, *values))))
+        else:
+            out.append(Items(UNKNOWN))
+    set_contents(run, container, union(out))
+
+
+def extend_list(run: Interpreter, left: Value, right: Value) -> bool:
+    """`list += right`, in place; False if `left` is no list."""
+    parts = alternatives(left) if not operate.is_pending(left) else ()
+    if len(parts) != 1 or not isinstance(parts[0], Container) or parts[0].kind == "dict":
+        return False
+    extend(run, parts[0], right)
+    return True
+
+
+def extend(run: Interpreter, container: Container, values: Value) -> None:
+    """Put all items of a value at the end of a list."""
+    element, known = iterate(run, values)
+    if known is not None:
+        append(run, container, known)
+        return
+    before, _ = iterate(run, container)
+    several = alternatives(list_contents(run, container))
+    empty = all(isinstance(part, Tuple) and not part.items for part in several)
+    set_contents(run, container, Items(element if empty else join(before, element)))
+
+
+def added(run: Interpreter, op: str, left: Value, right: Value) -> Value | None:
+    """`left + right` of two lists or tuples, `list * n`; None for anything else."""
+    lefts, rights = alternatives(left), alternatives(right)
+    if len(lefts) != 1 or len(rights) != 1:
+        return None
+    a, b = lefts[0], rights[0]
+    sequences = [isinstance(p, Tuple) or (isinstance(p, Container) and p.kind != "dict") for p in (a, b)]
+    if op == "+" and all(sequences):
+        first, known_first = iterate(run, a)
+        second, known_second = iterate(run, b)
+        items = [*known_first, *known_second] if known_first is not None and known_second is not None else None
+        if isinstance(a, Tuple) and items is not None:
+            return Tuple(tuple(items))
+        return new_list(run, items, join(first, second))
+    if op == "*" and sequences[0] and not isinstance(b, Tensor):
+        return new_list(run, None, iterate(run, a)[0])
+    if any(sequences):
+        return UNKNOWN
+    return None
+
+
+def iterate(run: Interpreter, value: Value) -> tuple[Value, list[Value] | None]:
+    """What going over a value gives: any item, and all of them in order if they are known."""
+    parts = alternatives(value)
+    if len(parts) == 1:
+        return _iterate(run, parts[0])
+    elements = [_iterate(run, part)[0] for part in parts]
+    return union(elements), None
+
+
+def _iterate(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
+    if isinstance(part, Tuple):
+        return (union(part.items) if part.items else UNKNOWN), list(part.items)
+    if isinstance(part, Items):
+        return part.element, None
+    if isinstance(part, Container) and part.kind != "dict":
+        return iterate(run, list_contents(run, part))
+    if isinstance(part, Container):
+        keys = dict_values(run, part)
+        known = [Const(_literal(key)) for key in keys]
+        complete = _ANY not in run.heap.read(part.id)
+        return (union(known) if known and complete else UNKNOWN), (list(known) if complete else None)
+    if isinstance(part, Tensor):
+        return _row(part), None
+    if isinstance(part, Instance):
+        return _iterate_instance(run, part)
+    if isinstance(part, Unknown):
+        return Unknown(part.reason, "batch"), None
+    return UNKNOWN, None
+
+
+def _iterate_instance(run: Interpreter, part: Instance) -> tuple[Value, list[Value] | None]:
+    content = instance_cell(run, part).get(_ITEMS)
+    if content is not None:
+        return iterate(run, content)
+    method = class_attribute(run, part.cls, "__iter__")
+    if isinstance(method, Function):
+        bound = Function(method.node, method.path, method.frame, part, method.owner)
+        result = invoke.call_function(run, bound, invoke.Args(), method.node)
+        if not any(isinstance(p, Instance) for p in alternatives(result)):
+            return iterate(run, result)
+    return Unknown("item of an object", "batch"), None
+
+
+def _literal(text: str) -> object:
+    if text[:1] in "'\"":
+        return text[1:-1]
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _row(part: Tensor) -> Tensor:
+    shape = part.shape
+    rest = None if shape is None or shape.open or not shape.dims else Shape(shape.dims[1:])
+    kind = part.kind if part.dim != 0 else "unknown"
+    return Tensor(kind, part.activation, None, rest, part.dtype, part.attached, part.batched, None, part.trail)
+
+
+def item(run: Interpreter, value: Value, index: int) -> Value:
+    """The item at a known position."""
+    if operate.is_pending(value):
+        return operate.later(lambda: item(run, union(alternatives(value)), index))
+    out: list[Value] = []
+    for part in alternatives(value):
+        if isinstance(part, Tuple):
+            inside = -len(part.items) <= index < len(part.items)
+            out.append(part.items[index] if inside else UNKNOWN)
+        elif isinstance(part, Container) and part.kind != "dict":
+            out.append(_item_of_list(run, part, index))
+        elif isinstance(part, Unknown):
+            out.append(part)
+        elif isinstance(part, Instance):
+            found = instance_cell(run, part).get(_ITEMS)
+            out.append(item(run, found, index) if found is not None else UNKNOWN)
+        else:
+            out.append(_iterate(run, part)[0])
+    return union(out)
+
+
+def _item_of_list(run: Interpreter, part: Container, index: int) -> Value:
+    out: list[Value] = []
+    for content in alternatives(list_contents(run, part)):
+        if isinstance(content, Tuple):
+            if -len(content.items) <= index < len(content.items):
+                out.append(content.items[index])
+        elif isinstance(content, Items):
+            out.append(content.element)
+        else:
+            out.append(UNKNOWN)
+    return union(out) if out else UNKNOWN
+
+
+def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
+    """`value[index]`."""
+    index = node.index
+    if isinstance(index, ir.Slice) or (isinstance(index, ir.Sequence) and index.kind == "tuple"):
+        return sliced(run, value, index, node)
+    key = run.eval(index)
+    if operate.is_pending(value):
+        return operate.later(lambda: _subscript(run, union(alternatives(value)), key, node))
+    return _subscript(run, value, key, node)
+
+
+def _subscript(run: Interpreter, value: Value, key: Value, node: ir.Subscript) -> Value:
+    number = shapes.const_int(key) if not operate.is_pending(key) else None
+    return union([_subscript_one(run, part, key, number, node) for part in alternatives(value)])
+
+
+def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None, node: ir.Subscript) -> Value:
+    if isinstance(part, Container) and part.kind == "dict":
+        return read_key(run, part, key)
+    if isinstance(part, (Tuple, Container)):
+        return item(run, part, number) if number is not None else iterate(run, part)[0]
+    if isinstance(part, Instance):
+        if _ITEMS in instance_cell(run, part):
+            return item(run, part, number) if number is not None else iterate(run, part)[0]
+        method = instance_attribute(run, part, "__getitem__", node)
+        if isinstance(method, Function):
+            return invoke.call_function(run, method, invoke.Args([key]), node)
+        return UNKNOWN
+    if isinstance(part, Tensor):
+        return _picked(part, key, number)
+    if isinstance(part, Items):
+        return part.element
+    if isinstance(part, Unknown):
+        return Unknown(part.reason, part.source)
+    if isinstance(part, Class):
+        return part
+    return UNKNOWN
+
+
+def _picked(part: Tensor, key: Value, number: int | None) -> Value:
+    """`tensor[i]`, `tensor[mask]`, `tensor[indices]`: entries of it."""
+    keys = alternatives(key)
+    row = number is not None or all(isinstance(p, Tensor) and p.shape == Shape(()) for p in keys)
+    if row:
+        return _row(part)
+    kind = part.kind if part.dim != 0 else "unknown"
+    return Tensor(kind, part.activation, part.dim, None, part.dtype, part.attached, part.batched, None, part.trail)
+
+
+def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -> Value:
+    """`value[a:b]`, `value[:, 0]`, `value[..., None]`."""
+    parts = index.items if isinstance(index, ir.Sequence) else (index,)
+    keys = [UNKNOWN if isinstance(p, (ir.Slice, ir.Dots)) else run.eval(p) for p in parts]
+    if operate.is_pending(value):
+        return operate.later(lambda: _sliced(run, union(alternatives(value)), parts, keys))
+    return _sliced(run, value, parts, keys)
+
+
+def _sliced(run: Interpreter, value: Value, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Value:
+    out: list[Value] = []
+    for part in alternatives(value):
+        if isinstance(part, Tensor):
+            out.append(_slice_tensor(part, parts, keys))
+        elif len(parts) == 1 and isinstance(parts[0], ir.Slice):
+            out.append(_slice_sequence(run, part, parts[0]))
+        elif isinstance(part, Container) and part.kind == "dict":
+            out.append(iterate(run, UNKNOWN)[0])
+        elif isinstance(part, Unknown):
+            out.append(Tensor(batched=is_batch(part)))
+        else:
+            out.append(UNKNOWN)
+    return union(out)
+
+
+def _slice_sequence(run: Interpreter, part: Value, bounds: ir.Slice) -> Value:
+    if isinstance(part, Unknown):
+        return part
+    content = list_contents(run, part) if isinstance(part, Container) and part.kind != "dict" else part
+    items = alternatives(content)
+    if len(items) == 1 and isinstance(items[0], Tuple):
+        low, high, step = (_bound_of(run, edge) for edge in (bounds.lower, bounds.upper, bounds.step))
+        if None not in (low, high, step):
+            kept = items[0].items[_plain(low) : _plain(high) : _plain(step)]
+            if isinstance(part, Container):
+                container = new_list(run, kept, UNKNOWN)
+                return Container(container.id, part.kind)
+            return Tuple(kept)
+    element, _ = iterate(run, part)
+    if isinstance(part, Container):
+        container = new_list(run, None, element)
+        return Container(container.id, part.kind)
+    return Items(element)
+
+
+_ABSENT = "absent"
+
+
+def _bound_of(run: Interpreter, node: ir.Expr | None) -> int | str | None:
+    if node is None:
+        return _ABSENT
+    return shapes.const_int(run.eval(node))
+
+
+def _plain(edge: int | str | None) -> int | None:
+    return edge if isinstance(edge, int) else None
+
+
+def _slice_tensor(part: Tensor, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Tensor:
+    """Slices keep dimensions, integers take them away, None adds one; anything else leaves the shape open."""
+    shape = part.shape
+    whole = all(isinstance(p, ir.Slice) and p.lower is None and p.upper is None for p in parts)
+    dims = _sliced_dims(shape, parts, keys)
+    keeps_simplex = part.dim is not None and whole
+    kind = part.kind
+    if kind in ("simplex", "log_simplex") and not whole:
+        kind = "probability" if kind == "simplex" else "log_probability"
+    return Tensor(
+        kind,
+        part.activation,
+        part.dim if keeps_simplex else None,
+        dims,
+        part.dtype,
+        part.attached,
+        part.batched,
+        None,
+        part.trail,
+    )
+
+
+def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Shape | None:
+    steps: list[str] = []
+    for part, key in zip(parts, keys, strict=True):
+        if isinstance(part, ir.Slice):
+            steps.append("all" if part.lower is None and part.upper is None else "some")
+        elif isinstance(part, ir.Dots):
+            steps.append("...")
+        elif isinstance(key, Const) and key.value is None:
+            steps.append("new")
+        elif isinstance(key, Const) and isinstance(key.value, int):
+            steps.append("one")
+        else:
+            return None
+    if shape is None or shape.open:
+        if steps == ["...", "new"]:
+            return Shape((*(shape.dims if shape else ()), 1), True)
+        if steps == ["all", "new"] and shape is None:
+            return None
+        return None
+    taken = sum(step in ("all", "some", "one") for step in steps)
+    dims: list[int | None] = []
+    position = 0
+    for step in steps:
+        if step == "new":
+            dims.append(1)
+        elif step == "...":
+            rest = len(shape.dims) - taken
+            dims.extend(shape.dims[position : position + rest])
+            position += rest
+        else:
+            if position >= len(shape.dims):
+                return None
+            if step == "all":
+                dims.append(shape.dims[position])
+            elif step == "some":
+                dims.append(None)
+            position += 1
+    return Shape((*dims, *shape.dims[position:]))
+
+
+def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
+    """`container[index] = value`."""
+    owner = run.eval(target.value)
+    if isinstance(target.index, ir.Slice) or operate.is_pending(owner):
+        key: Value = UNKNOWN
+    else:
+        key = run.eval(target.index)
+    for part in alternatives(owner):
+        if isinstance(part, Container) and part.kind == "dict":
+            write_key(run, part, key, value)
+        elif isinstance(part, Container):
+            _set_list_item(run, part, key, value)
+        elif isinstance(part, Tensor) and isinstance(target.value, (ir.Name, ir.Attribute)):
+            run.assign(target.value, _overwritten(part, value))
+
+
+def _overwritten(part: Tensor, value: Value) -> Value:
+    """A tensor some entries of which were set: the kind stays only if the entries are of the same kind."""
+    same = all(isinstance(new, Tensor) and new.kind == part.kind for new in alternatives(value))
+    kind = part.kind if same else "unknown"
+    return Tensor(kind, part.activation, None, part.shape, part.dtype, part.attached, part.batched, None, part.trail)
+
+
+def _set_list_item(run: Interpreter, part: Container, key: Value, value: Value) -> None:
+    number = shapes.const_int(key)
+    out: list[Value] = []
+    for content in alternatives(list_contents(run, part)):
+        if isinstance(content, Tuple) and number is not None and -len(content.items) <= number < len(content.items):
+            items = list(content.items)
+            items[number] = value
+            out.append(Tuple(tuple(items)))
+        elif isinstance(content, Tuple):
+            out.append(Items(union((*content.items, value))))
+        elif isinstance(content, Items):
+            out.append(Items(join(content.element, value)))
+        else:
+            out.append(content)
+    set_contents(run, part, union(out))
+
+
+__all__ = ["Partial", "attribute", "subscript"]

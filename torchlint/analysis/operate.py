@@ -1,0 +1,564 @@
+"""What operations and operators do to kinds: the transfer functions over the contracts of ops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import ir, objects, shapes
+from torchlint.analysis.shapes import Bound
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Criterion,
+    Function,
+    Instance,
+    Items,
+    Layer,
+    Lazy,
+    Method,
+    ModuleValue,
+    Shape,
+    Tensor,
+    Trail,
+    Tuple,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    is_batch,
+    union,
+)
+from torchlint.contracts import Kind, Op
+from torchlint.findings import NodeRef, StepRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+KIND_WORDS: dict[str, str] = {
+    "raw": "raw values (logits)",
+    "probability": "probabilities",
+    "simplex": "probabilities that sum to 1",
+    "log_simplex": "log-probabilities",
+    "log_probability": "log-probabilities",
+    "bounded": "values between -1 and 1",
+    "nonnegative": "values from 0 up",
+    "class_index": "class indices or 0/1 labels",
+    "one_hot": "one-hot rows",
+    "loss": "a loss",
+    "unknown": "values of unknown kind",
+}
+
+_UNIT: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot", "class_index"})
+_FRACTIONS: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot"})
+_SMALL = 1e-2
+"""A constant added this side of zero is there against log(0), not to change the kind."""
+
+
+def spelled(name: str) -> str:
+    """A dotted name as people write it."""
+    for long, short in (("torch.nn.functional.", "F."), ("torch.nn.", "nn.")):
+        if name.startswith(long):
+            return short + name[len(long) :]
+    return name
+
+
+def is_pending(value: Value) -> bool:
+    """Whether a value is still to be computed."""
+    if isinstance(value, Lazy):
+        return not value.result
+    return isinstance(value, Union) and any(is_pending(part) for part in value.alternatives)
+
+
+def later(compute: Callable[[], Value]) -> Lazy:
+    """A value for when it is needed."""
+    return Lazy(compute, [])
+
+
+def kind_of(value: Value) -> Kind:
+    """The kind of one possibility."""
+    return value.kind if isinstance(value, Tensor) else "unknown"
+
+
+def bind(op: Op, name: str, args: Sequence[Value], keywords: Mapping[str, Value], options: Mapping[str, Value]) -> Bound:
+    """The arguments of an operation by its parameters' names."""
+    named: dict[str, Value] = dict(zip(op.params, args, strict=False))
+    named.update(keywords)
+    first = named.get(op.params[0]) if op.params else None
+    source = first
+    if op.params and op.params[0] == "condition":
+        source = named.get("input")
+    if source is None:
+        source = named.get("input") or named.get("x") or UNKNOWN
+    return Bound(op, name, source, tuple(args[1:]), named, options)
+
+
+def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = None) -> Value:
+    """The value that an operation gives, computed now, or later if its inputs are not known yet."""
+    at = run.ref(node)
+    if any(is_pending(value) for value in _sources(run, bound)):
+        return later(lambda: transfer(run, bound, at, layer))
+    return transfer(run, bound, at, layer)
+
+
+def _sources(run: Interpreter, bound: Bound) -> list[Value]:
+    """The values whose kind the operation passes on."""
+    if bound.op.gives != "join":
+        return [bound.input]
+    out: list[Value] = []
+    for name, value in bound.named.items():
+        if name in ("input", "other", "tensors"):
+            element, known = objects.iterate(run, value) if name == "tensors" else (value, [value])
+            out.extend(known if known is not None else [element])
+    return out or [bound.input]
+
+
+def transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value:
+    """The value that an operation gives: every possible input through the contract's table."""
+    op = bound.op
+    special = _SPECIAL.get(op.id)
+    if special is not None:
+        found = special(run, bound, at, layer)
+        if found is not None:
+            return found
+    if op.items == "values_indices" and _has_dimension(bound):
+        values = _plain(run, bound, at, layer)
+        indices = Tensor("class_index", shape=shapes.apply(bound), dtype="int", attached=False, batched=is_batch(bound.input))
+        return Tuple((values, indices))
+    return _plain(run, bound, at, layer)
+
+
+def _has_dimension(bound: Bound) -> bool:
+    if bound.op.shape != "reduce":
+        return True
+    dim = bound.option("dim", 0)
+    return dim is not None and all(not isinstance(part, Tensor) or part.dtype == "int" for part in alternatives(dim))
+
+
+def _plain(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value:
+    op = bound.op
+    gives = op.gives
+    shape = shapes.apply(bound)
+    if isinstance(gives, str) and gives not in ("keep", "join"):
+        return _made(bound, gives, shape, at, layer, None)  # type: ignore[arg-type]
+    out: list[Value] = []
+    for source in _sources(run, bound):
+        for part in alternatives(source):
+            kind = kind_of(part)
+            result: Kind = kind
+            if isinstance(gives, dict):
+                result = gives.get(kind, gives.get("otherwise", "unknown"))
+            if result == kind and isinstance(part, Tensor):
+                out.append(_kept(bound, part, shape, at))
+            else:
+                out.append(_made(bound, result, shape, at, layer, part))
+    return union(out)
+
+
+def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tensor:
+    op = bound.op
+    squeezed = part.squeezed
+    if op.shape == "squeeze" and bound.option("dim") is None:
+        squeezed = at
+    elif op.shape not in ("keep", "broadcast", "like"):
+        squeezed = None
+    return Tensor(
+        kind=part.kind,
+        activation=part.activation,
+        dim=part.dim if op.shape in ("keep", "broadcast") else None,
+        shape=shape,
+        dtype=part.dtype if op.dtype == "keep" else op.dtype,
+        attached=part.attached and op.gradient == "keep",
+        batched=part.batched,
+        squeezed=squeezed,
+        trail=part.trail,
+    )
+
+
+def _made(
+    bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Layer | None, part: Value | None
+) -> Tensor:
+    """A tensor of a new kind; the way of what it was made from goes before."""
+    op = bound.op
+    source = part if part is not None else bound.input
+    before = part.trail if isinstance(part, Tensor) else None
+    label = spelled(bound.name)
+    activation = label
+    if isinstance(part, Tensor) and part.activation and kind in ("bounded", "probability", "simplex"):
+        activation = part.activation
+    trail = before
+    if kind != "unknown":
+        note = f"`{label}` gives {KIND_WORDS[kind]}"
+        if layer is not None and layer.at != at:
+            trail = Trail(StepRef(layer.at, note), before)
+            trail = Trail(StepRef(at, f"`{label}` is applied"), trail)
+        else:
+            trail = Trail(StepRef(at, note), before)
+    squeezed = None
+    if op.shape == "squeeze" and bound.option("dim") is None:
+        squeezed = at
+    elif isinstance(part, Tensor) and op.shape in ("keep", "broadcast", "like"):
+        squeezed = part.squeezed
+    dtype = part.dtype if isinstance(part, Tensor) and op.dtype == "keep" else op.dtype
+    return Tensor(
+        kind=kind,
+        activation=activation,
+        dim=shapes.const_int(bound.option("dim")),
+        shape=shape,
+        dtype="unknown" if dtype == "keep" else dtype,
+        attached=op.gradient == "keep" and not (isinstance(part, Tensor) and not part.attached),
+        batched=is_batch(source),
+        squeezed=squeezed,
+        trail=trail,
+    )
+
+
+def _number(value: Value | None) -> float | None:
+    if value is None:
+        return None
+    parts = alternatives(value)
+    if len(parts) != 1 or not isinstance(parts[0], Const):
+        return None
+    number = parts[0].value
+    return float(number) if isinstance(number, (int, float)) and not isinstance(number, bool) else None
+
+
+def _clamp(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """Clamping into [0, 1] makes probabilities of anything; other limits keep what they cannot change."""
+    low_name = "max" if bound.op.id == "clamp_max" else "min"
+    given_low, given_high = bound.named.get("min"), bound.named.get("max")
+    if bound.op.id == "clamp_max":
+        given_high = given_high or bound.option(low_name, 0)
+    low, high = _number(given_low), _number(given_high)
+    if given_low is None:
+        given_low = bound.named.get(low_name)
+    out: list[Value] = []
+    shape = shapes.shape_of(bound.input)
+    for part in alternatives(bound.input):
+        kind = kind_of(part)
+        if kind in _UNIT or kind in ("log_simplex", "log_probability", "loss"):
+            out.append(part)
+        elif low is not None and high is not None and 0 <= low <= high <= 1:
+            out.append(_made(bound, "probability", shape, at, layer, part))
+        elif kind == "raw" and (low is None or low < 0) and (high is None or high > 1) and (given_low or given_high):
+            fixed = (given_low is None or low is not None) and (given_high is None or high is not None)
+            out.append(part if fixed else _made(bound, "unknown", shape, at, layer, part))
+        else:
+            result: Kind = "nonnegative" if low is not None and low >= 0 else "unknown"
+            out.append(_made(bound, result, shape, at, layer, part))
+    return union(out)
+
+
+def _arithmetic(op: str) -> Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]:
+    def rule(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+        other = bound.named.get("other") or bound.named.get("exponent")
+        if other is None or "alpha" in bound.named:
+            return None
+        return _combine(op, bound.input, other, at)
+
+    return rule
+
+
+def _matmul(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    other = bound.named.get("other") or bound.named.get("mat2")
+    return None if other is None else _product(bound.input, other, shapes.apply(bound), at)
+
+
+def _pieces(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    return Items(_plain(run, bound, at, layer))
+
+
+def _recurrent(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    return Tuple((Tensor("unknown", batched=is_batch(bound.input)), Unknown("hidden state")))
+
+
+def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """A tensor made from data: only a constant's shape is known."""
+    value = bound.input
+    parts = alternatives(value)
+    shape = Shape(()) if all(isinstance(p, Const) and isinstance(p.value, (int, float)) for p in parts) else None
+    cut = bound.op.gradient == "cut"
+    kinds = {kind_of(part) for part in parts}
+    kind = kinds.pop() if len(kinds) == 1 else "unknown"
+    trail = next((part.trail for part in parts if isinstance(part, Tensor)), None)
+    dtype = bound.op.dtype if bound.op.dtype != "keep" else "unknown"
+    if len(parts) == 1 and isinstance(parts[0], Tensor):
+        shape = parts[0].shape
+        activation = parts[0].activation
+    else:
+        activation = ""
+    return Tensor(
+        kind, activation, shape=shape, dtype=dtype, attached=not cut, batched=is_batch(value), trail=trail
+    )
+
+
+_SPECIAL: dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]] = {
+    "clamp": _clamp,
+    "clamp_": _clamp,
+    "clamp_min": _clamp,
+    "clamp_max": _clamp,
+    "add": _arithmetic("+"),
+    "sub": _arithmetic("-"),
+    "mul": _arithmetic("*"),
+    "div": _arithmetic("/"),
+    "pow": _arithmetic("**"),
+    "matmul": _matmul,
+    "bmm": _matmul,
+    "chunk": _pieces,
+    "split": _pieces,
+    "unbind": _pieces,
+    "recurrent_layer": _recurrent,
+    "recurrent_cell": lambda *_: UNKNOWN,
+    "multihead_attention_layer": _recurrent,
+    "tensor": _tensor_of,
+    "as_tensor": _tensor_of,
+    "FloatTensor": _tensor_of,
+    "LongTensor": _tensor_of,
+}
+
+
+# ---- operators
+
+
+def binary(run: Interpreter, op: str, left: Value, right: Value, node: ir.Node) -> Value:
+    """The value of `left op right`."""
+    if isinstance(left, Const) and isinstance(right, Const):
+        return _fold(op, left.value, right.value)
+    at = run.ref(node)
+    if is_pending(left) or is_pending(right):
+        return later(lambda: _either(run, op, left, right, at))
+    return _either(run, op, left, right, at)
+
+
+def _either(run: Interpreter, op: str, left: Value, right: Value, at: NodeRef) -> Value:
+    sequences = objects.added(run, op, left, right)
+    if sequences is not None:
+        return sequences
+    if op == "@":
+        bound = Bound(run.contracts.op_functions["torch.matmul"], "torch.matmul", left, (right,), {}, {})
+        return _product(left, right, shapes.apply(bound), at)
+    return _combine(op, left, right, at)
+
+
+def _fold(op: str, a: object, b: object) -> Value:
+    if isinstance(a, str) and isinstance(b, str) and op == "+":
+        return Const(a + b)
+    if not isinstance(a, (int, float)) or not isinstance(b, (int, float)):
+        return UNKNOWN
+    try:
+        if op == "**" and (abs(a) > _BIG or abs(b) > _BIG_POWER):
+            return UNKNOWN
+        result = _ARITHMETIC[op](a, b) if op in _ARITHMETIC else None
+    except (ArithmeticError, ValueError):
+        return UNKNOWN
+    return Const(result) if isinstance(result, (int, float)) else UNKNOWN
+
+
+_BIG = 1e6
+_BIG_POWER = 64
+_ARITHMETIC: dict[str, Callable[[float, float], object]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "//": lambda a, b: a // b,
+    "%": lambda a, b: a % b,
+    "**": lambda a, b: a**b,
+}
+
+
+def _combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
+    lefts, rights = alternatives(left), alternatives(right)
+    if not any(isinstance(part, Tensor) for part in (*lefts, *rights)):
+        known = [part for part in (*lefts, *rights) if isinstance(part, Unknown) and part.source != "other"]
+        if len(lefts) == len(rights) == 1 and isinstance(lefts[0], Const) and isinstance(rights[0], Const):
+            return _fold(op, lefts[0].value, rights[0].value)
+        return Tensor(batched=True) if known else UNKNOWN
+    shape = shapes.broadcast(shapes.shape_of(left), shapes.shape_of(right))
+    return union(_pair(op, a, b, shape, at) for a in lefts for b in rights)
+
+
+def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Value:
+    kind, main = _operator_kind(op, a, b)
+    source = main if isinstance(main, Tensor) else (a if isinstance(a, Tensor) else b)
+    if not isinstance(source, Tensor):
+        return UNKNOWN
+    trail = source.trail
+    if kind != source.kind and kind != "unknown":
+        trail = Trail(StepRef(at, f"`{op}` gives {KIND_WORDS[kind]}"), trail)
+    attached = [part.attached for part in (a, b) if isinstance(part, Tensor)]
+    squeezes = [part.squeezed for part in (a, b) if isinstance(part, Tensor)]
+    whole = all(isinstance(p, Const) or (isinstance(p, Tensor) and p.dtype == "int") for p in (a, b)) and op != "/"
+    return Tensor(
+        kind=kind,
+        activation=source.activation,
+        shape=shape,
+        dtype="int" if whole else "float" if source.dtype == "float" else "unknown",
+        attached=any(attached),
+        batched=is_batch(a) or is_batch(b),
+        squeezed=squeezes[0] if len(squeezes) == 1 else None,
+        trail=trail,
+    )
+
+
+def _operator_kind(op: str, a: Value, b: Value) -> tuple[Kind, Value]:
+    """The kind of `a op b`, and which of the two it comes from. Unknown unless it is sure."""
+    number_a, number_b = _number(a), _number(b)
+    if number_b is not None:
+        return _with_number(op, kind_of(a), number_b), a
+    if number_a is not None:
+        return _number_with(op, number_a, kind_of(b)), b
+    kind_a, kind_b = kind_of(a), kind_of(b)
+    if "loss" in (kind_a, kind_b) and op in "+-*/":
+        return "loss", a if kind_a == "loss" else b
+    return _of_tensors(op, kind_a, kind_b), a
+
+
+def _with_number(op: str, kind: Kind, number: float) -> Kind:
+    if kind == "loss" and op in "+-*/":
+        return "loss"
+    if op in "+-" and abs(number) <= _SMALL and kind in (*_FRACTIONS, "raw", "nonnegative", "loss"):
+        return kind
+    if op in "+-" and kind == "raw":
+        return "raw"
+    if op in "*/" and number != 0:
+        if kind in ("raw", "loss"):
+            return kind
+        factor = number if op == "*" else 1 / number
+        if kind in _UNIT and factor == 1:
+            return kind
+        if kind in _UNIT and 0 < factor < 1:
+            return "probability"
+        if kind in (*_UNIT, "nonnegative") and factor > 0:
+            return "nonnegative"
+    if op == "**":
+        if kind in _FRACTIONS and number >= 0:
+            return "probability"
+        if number % 2 == 0:
+            return "nonnegative"
+    return "unknown"
+
+
+def _number_with(op: str, number: float, kind: Kind) -> Kind:
+    if op == "-" and number == 1 and kind in _UNIT:
+        return "class_index" if kind == "class_index" else "probability"
+    if op in ("+", "*"):
+        return _with_number(op, kind, number)
+    if op == "-" and kind == "raw":
+        return "raw"
+    if op == "-" and kind == "loss":
+        return "loss"
+    return "unknown"
+
+
+def _of_tensors(op: str, a: Kind, b: Kind) -> Kind:
+    pair = {a, b}
+    if "unknown" in pair:
+        return "unknown"
+    if op in "+-" and "raw" in pair:
+        return "raw" if pair <= {"raw", "probability", "simplex", "bounded", "class_index", "one_hot"} else "unknown"
+    if op == "-" and pair <= _FRACTIONS:
+        return "bounded"
+    if op == "+" and pair <= {*_UNIT, "nonnegative"}:
+        return "nonnegative"
+    if op == "*":
+        if pair <= _UNIT:
+            return "class_index" if pair <= {"class_index", "one_hot"} else "probability"
+        if pair <= {*_UNIT, "nonnegative"}:
+            return "nonnegative"
+        if pair == {"raw"}:
+            return "raw"
+    return "unknown"
+
+
+def _product(left: Value, right: Value, shape: Shape | None, at: NodeRef) -> Value:
+    """A matrix product: rows of weights that sum to one over one-hot rows or distributions are distributions again."""
+    out: list[Value] = []
+    for a in alternatives(left):
+        for b in alternatives(right):
+            kind: Kind = "unknown"
+            if kind_of(a) == "simplex" and kind_of(b) in ("one_hot", "simplex"):
+                kind = "simplex"
+            elif kind_of(a) == kind_of(b) == "raw":
+                kind = "raw"
+            trail = a.trail if isinstance(a, Tensor) else None
+            if kind == "raw":
+                trail = Trail(StepRef(at, f"the product gives {KIND_WORDS[kind]}"))
+            activation = a.activation if isinstance(a, Tensor) else ""
+            out.append(Tensor(kind, activation, shape=shape, batched=is_batch(a) or is_batch(b), trail=trail))
+    return union(out)
+
+
+def unary(run: Interpreter, op: str, value: Value, node: ir.Node) -> Value:
+    """The value of `-x`, `not x`, `~x`."""
+    if op == "not":
+        verdict = truth(value)
+        return UNKNOWN if verdict is None else Const(not verdict)
+    if isinstance(value, Const) and isinstance(value.value, (int, float)):
+        return Const(-value.value) if op == "-" else value if op == "+" else UNKNOWN
+    if op == "-":
+        negate = run.contracts.op_functions.get("torch.neg")
+        if negate is not None and not isinstance(value, Unknown):
+            return apply(run, bind(negate, "-", (value,), {}, {}), node)
+    return UNKNOWN
+
+
+def compare(left: Value, ops: Sequence[str], rights: Sequence[Value]) -> Value:
+    """The value of a comparison: known for constants and for None, a mask for tensors."""
+    if len(ops) == 1:
+        verdict = _compare_known(left, ops[0], rights[0])
+        if verdict is not None:
+            return Const(verdict)
+        for part in (left, rights[0]):
+            if isinstance(part, Tensor):
+                return Tensor("class_index", shape=part.shape, dtype="bool", attached=False, batched=part.batched)
+    return UNKNOWN
+
+
+_DEFINITE = (Instance, Class, Function, Layer, Criterion, Container, ModuleValue, Tuple, Tensor, Method, Items)
+
+
+def _compare_known(left: Value, op: str, right: Value) -> bool | None:
+    if op in ("is", "is not", "==", "!="):
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, Const) and one.value is None and isinstance(other, _DEFINITE):
+                return op in ("is not", "!=")
+    if isinstance(left, Const) and isinstance(right, Const):
+        a, b = left.value, right.value
+        if op in ("is", "=="):
+            return bool(a == b)
+        if op in ("is not", "!="):
+            return bool(a != b)
+        if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+            return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}.get(op)
+        if isinstance(a, str) and isinstance(b, str) and op in ("in", "not in"):
+            return (a in b) is (op == "in")
+    if op in ("in", "not in") and isinstance(left, Const) and isinstance(right, Tuple):
+        if all(isinstance(item, Const) for item in right.items):
+            inside = any(isinstance(item, Const) and item.value == left.value for item in right.items)
+            return inside is (op == "in")
+    return None
+
+
+def truth(value: Value) -> bool | None:
+    """Whether a value counts as true, if the code fixes it. Computes nothing lazy."""
+    parts = value.alternatives if isinstance(value, Union) else (value,)
+    verdicts = {_truth_of(part) for part in parts}
+    return verdicts.pop() if len(verdicts) == 1 else None
+
+
+def _truth_of(part: Value) -> bool | None:
+    if isinstance(part, Const):
+        return bool(part.value)
+    if isinstance(part, Tuple):
+        return bool(part.items)
+    if isinstance(part, (Instance, Class, Function, Layer, Criterion, Method)):
+        return True
+    return None
+
+
+def is_flag(value: Value) -> bool:
+    """Whether a value is one that is asked for its truth only."""
+    return isinstance(value, Unknown) or (isinstance(value, Const) and isinstance(value.value, bool))

@@ -1,0 +1,248 @@
+"""What is known of the whole program: its modules, their names, the words that lead to a loss, and what was found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import ir
+from torchlint.analysis.lower import ParseFailure
+from torchlint.analysis.state import Cell
+from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value
+from torchlint.contracts import Contracts
+from torchlint.diagnostics import Problem
+from torchlint.source import SourceError
+
+if TYPE_CHECKING:
+    from torchlint.findings import Finding
+    from torchlint.project import Project
+
+
+class ModuleInfo:
+    """A module of the project: its IR, the cell of its names, and how far its body was run."""
+
+    __slots__ = ("cell", "defs", "done", "ir", "path", "stars", "started")
+
+    def __init__(self, path: str, cell: int, module: ir.Module | None) -> None:
+        self.path = path
+        self.cell = cell
+        self.ir = module
+        self.started = False
+        self.done = module is None
+        self.stars: list[Pending] = []
+        self.defs: dict[str, ir.Stmt] = {}
+        if module is not None:
+            _collect(module.body, self.defs)
+
+
+def _collect(body: ir.Block, defs: dict[str, ir.Stmt]) -> None:
+    """Definitions and imports at the top level, also under if and try: what an import cycle may ask for."""
+    for stmt in body:
+        kind = type(stmt)
+        if kind is ir.FunctionDef or kind is ir.ClassDef:
+            defs[stmt.name] = stmt  # type: ignore[attr-defined]
+        elif isinstance(stmt, ir.If):
+            for branch in stmt.branches:
+                _collect(branch.body, defs)
+            _collect(stmt.orelse, defs)
+        elif isinstance(stmt, ir.Try):
+            _collect(stmt.body, defs)
+            for handler in stmt.handlers:
+                _collect(handler.body, defs)
+
+
+class Program:
+    """Shared by all entries of a run. `base` holds the cells of modules that were run, `parents` the scope around each frame."""
+
+    def __init__(self, project: Project, roots: frozenset[str]) -> None:
+        self.project = project
+        self.contracts: Contracts = project.contracts
+        self.roots = roots
+        self.base: dict[int, Cell] = {}
+        self.parents: dict[int, int] = {}
+        self.modules: dict[str, ModuleInfo] = {}
+        self.problems: list[Problem] = []
+        self.vocabulary: set[str] = {word.decode() for word in self.contracts.loss_words()}
+        self.visited: set[int] = set()
+        self.findings: dict[tuple[object, ...], list[Finding]] = {}
+        self._cells = 0
+        self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
+
+    def new_cell(self) -> int:
+        """A number for a frame or object that nothing has yet."""
+        self._cells += 1
+        return self._cells
+
+    def module(self, path: str) -> ModuleInfo:
+        """The module at a path; a folder or a file that cannot be read has no body."""
+        info = self.modules.get(path)
+        if info is None:
+            lowered = None
+            if path.endswith((".py", ".pyw", ".ipynb")):
+                lowered = self._load(path)
+            info = self.modules[path] = ModuleInfo(path, self.new_cell(), lowered)
+            if lowered is not None:
+                self.vocabulary |= criterion_words(lowered, self.vocabulary)
+        return info
+
+    def _load(self, path: str) -> ir.Module | None:
+        try:
+            return self.project.load(path)
+        except SourceError as error:
+            self.problems.append(Problem(path, error.message, error.line, error.column))
+        except ParseFailure as error:
+            self.problems.append(Problem(path, f"syntax error: {error.message}", error.line, error.column))
+        return None
+
+    def imported(self, pending: Pending, importer: str) -> Value:
+        """What an import statement binds, without running the module: a module, or a name outside the project."""
+        project = self.project
+        if pending.level:
+            path = project.relative(pending.module, pending.level, importer)
+        else:
+            path = project.absolute(pending.module, importer)
+        if path is not None and path != importer:
+            return ModuleValue(path)
+        return Extern(self.canonical(pending.module or "?"))
+
+    def canonical(self, name: str) -> str:
+        """A dotted name by the spelling that the contracts use."""
+        aliases = self.contracts.aliases
+        if name in aliases:
+            return aliases[name]
+        head = name
+        while True:
+            head, dot, _ = head.rpartition(".")
+            if not dot:
+                return name
+            if head in aliases:
+                return aliases[head] + name[len(head) :]
+
+    def setters(self, node: ir.ClassDef) -> dict[str, list[ir.FunctionDef]]:
+        """The methods of a class by the attributes of `self` that they assign."""
+        index = self._setters.get(id(node))
+        if index is None:
+            index = self._setters[id(node)] = {}
+            for method in node.body:
+                if isinstance(method, ir.FunctionDef) and method.params:
+                    for name in sorted(_assigned(method.body, method.params[0].name, set())):
+                        index.setdefault(name, []).append(method)
+        return index
+
+    def relevant(self, node: ir.FunctionDef | ir.ClassDef) -> bool:
+        """Whether a function or class mentions anything that may lead to a loss."""
+        return not self.vocabulary.isdisjoint(node.words)
+
+
+def criterion_words(module: ir.Module, vocabulary: set[str]) -> set[str]:
+    """Names that this module binds to something that may be a loss: variables, attributes, functions and classes."""
+    words: set[str] = set()
+    if not vocabulary.isdisjoint(module.words):
+        _gather(module.body, vocabulary, words)
+    return words
+
+
+def _gather(body: ir.Block, vocabulary: set[str], words: set[str]) -> None:
+    for stmt in body:
+        kind = type(stmt)
+        if isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
+            if not vocabulary.isdisjoint(stmt.words) or not words.isdisjoint(stmt.words):
+                _gather(stmt.body, vocabulary, words)
+                words.add(stmt.name)
+        elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
+            if stmt.value is not None and may_be_criterion(stmt.value, vocabulary, words):
+                for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
+                    name = getattr(target, "name", None)
+                    if name is not None:
+                        words.add(name)
+        elif kind in _BLOCKS:
+            for block in _BLOCKS[kind](stmt):
+                _gather(block, vocabulary, words)
+
+
+_BLOCKS = {
+    ir.If: lambda s: (*(b.body for b in s.branches), s.orelse),
+    ir.For: lambda s: (s.body, s.orelse),
+    ir.While: lambda s: (s.body, s.orelse),
+    ir.With: lambda s: (s.body,),
+    ir.Try: lambda s: (s.body, *(h.body for h in s.handlers), s.orelse, s.final),
+    ir.Match: lambda s: tuple(c.body for c in s.cases),
+}
+
+
+def may_be_criterion(node: ir.Expr, vocabulary: set[str], words: set[str]) -> bool:
+    """Whether an expression may give a loss object or function (and not just a loss's value)."""
+    if isinstance(node, (ir.Name, ir.Attribute)):
+        return node.name in vocabulary or node.name in words
+    if isinstance(node, ir.Call):
+        func = node.func
+        if isinstance(func, (ir.Name, ir.Attribute)):
+            if func.name[:1].isupper() and (func.name in vocabulary or func.name in words):
+                return True
+            if isinstance(func, ir.Attribute) and func.name in ("to", "cuda", "cpu", "double", "float", "half"):
+                return may_be_criterion(func.value, vocabulary, words)
+            if func.name in words and not node.args:
+                return True
+            if any(may_be_criterion(arg.value, vocabulary, words) for arg in node.args):
+                return func.name in ("partial", "ModuleList", "ModuleDict", "dict", "OrderedDict", "list", "getattr")
+            return func.name in words and ("loss" in func.name.lower() or "crit" in func.name.lower())
+        return False
+    if isinstance(node, ir.Sequence):
+        return any(may_be_criterion(item, vocabulary, words) for item in node.items)
+    if isinstance(node, ir.Mapping):
+        return any(may_be_criterion(item, vocabulary, words) for item in node.values)
+    if isinstance(node, ir.Conditional):
+        return may_be_criterion(node.body, vocabulary, words) or may_be_criterion(node.orelse, vocabulary, words)
+    if isinstance(node, ir.Boolean):
+        return may_be_criterion(node.left, vocabulary, words) or may_be_criterion(node.right, vocabulary, words)
+    if isinstance(node, (ir.Subscript, ir.Lambda)):
+        return may_be_criterion(node.value if isinstance(node, ir.Subscript) else node.body, vocabulary, words)
+    return False
+
+
+def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
+    """The attributes of a receiver that statements assign."""
+    for stmt in body:
+        if isinstance(stmt, (ir.Assign, ir.AnnAssign)):
+            for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
+                for item in target.items if isinstance(target, ir.Sequence) else (target,):
+                    if isinstance(item, ir.Attribute) and isinstance(item.value, ir.Name) and item.value.name == receiver:
+                        names.add(item.name)
+        elif type(stmt) in _BLOCKS:
+            for block in _BLOCKS[type(stmt)](stmt):
+                _assigned(block, receiver, names)
+    return names
+
+
+def linearise(cls: Class) -> list[Class]:
+    """The classes of the project that a class inherits from, itself first, each before its bases."""
+    order: list[Class] = []
+    todo = [cls]
+    while todo and len(order) < _MAX_BASES:
+        current = todo.pop(0)
+        if all(current.node is not other.node for other in order):
+            order.append(current)
+            todo = [base for base in current.bases if isinstance(base, Class)] + todo
+    return order
+
+
+_MAX_BASES = 40
+
+
+def foreign_bases(cls: Class) -> list[Value]:
+    """The bases that are not classes of the project."""
+    return [base for item in linearise(cls) for base in item.bases if not isinstance(base, Class)]
+
+
+def decorator_names(node: ir.FunctionDef | ir.ClassDef) -> list[str]:
+    """The last part of each decorator's name."""
+    names = []
+    for item in node.decorators:
+        func = item.func if isinstance(item, ir.Call) else item
+        if isinstance(func, (ir.Name, ir.Attribute)):
+            names.append(func.name)
+    return names
+
+
+def is_function(value: Value) -> bool:
+    """Whether a value is a function with a `def`."""
+    return isinstance(value, Function) and isinstance(value.node, ir.FunctionDef)

@@ -1,0 +1,389 @@
+"""What operations do to shapes: one small rule for each `shape` of the contracts.
+
+A rule gets the bound arguments and answers with a shape, or None where the code does not fix it. `[..., 1]` is a shape of
+unknown rank whose last dimension is 1: what `nn.Linear(n, 1)` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from torchlint.analysis.values import Const, Dim, Shape, Tensor, Tuple, Value, alternatives, join_shapes
+from torchlint.contracts import Op
+
+
+class Bound(msgspec.Struct, frozen=True, eq=False):
+    """The arguments of an operation: the tensor, the positional ones after it, all of them by name; a layer's options apart."""
+
+    op: Op
+    name: str
+    input: Value
+    rest: Sequence[Value]
+    named: Mapping[str, Value]
+    options: Mapping[str, Value]
+
+    def option(self, name: str, position: int = 0) -> Value | None:
+        """An argument by name, or the positional one behind the tensor."""
+        found = self.named.get(name)
+        if found is None:
+            found = self.options.get(name)
+        if found is None and position < len(self.rest):
+            found = self.rest[position]
+        return found
+
+
+def shape_of(value: Value | None) -> Shape | None:
+    """The shape of a tensor value if all its possibilities agree."""
+    if value is None:
+        return None
+    shape: Shape | None = None
+    for index, part in enumerate(alternatives(value)):
+        if isinstance(part, Tensor):
+            found = part.shape
+        elif isinstance(part, Const) and isinstance(part.value, (int, float)):
+            found = Shape(())
+        else:
+            return None
+        shape = found if index == 0 else join_shapes(shape, found)
+    return shape
+
+
+def const_int(value: Value | None) -> int | None:
+    """The integer that the code fixes, or None."""
+    if value is None:
+        return None
+    parts = alternatives(value)
+    if len(parts) != 1 or not isinstance(parts[0], Const):
+        return None
+    number = parts[0].value
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def is_true(value: Value | None) -> bool:
+    """Whether a flag is certainly set."""
+    return value is not None and all(isinstance(p, Const) and p.value is True for p in alternatives(value))
+
+
+def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
+    """The shape of an element-wise operation of both."""
+    if a is None or b is None:
+        return None
+    if a == Shape(()):
+        return b
+    if b == Shape(()):
+        return a
+    if a.open or b.open:
+        return a if a == b else None
+    short, long = sorted((a.dims, b.dims), key=len)
+    padded: tuple[Dim, ...] = (1,) * (len(long) - len(short)) + short
+    return Shape(tuple(_broadcast_dim(x, y) for x, y in zip(padded, long, strict=True)))
+
+
+def _broadcast_dim(x: Dim, y: Dim) -> Dim:
+    if x == 1:
+        return y
+    if y == 1:
+        return x
+    return x if x == y else (x if y is None else y if x is None else None)
+
+
+def apply(bound: Bound) -> Shape | None:
+    """The shape that the operation gives."""
+    rule = _RULES.get(bound.op.shape)
+    return None if rule is None else rule(bound)
+
+
+def sizes_of(values: Sequence[Value]) -> list[Dim] | None:
+    """Sizes given one by one, or as one tuple; None where it is neither."""
+    if len(values) == 1:
+        parts = alternatives(values[0])
+        if len(parts) == 1 and isinstance(parts[0], Tuple):
+            values = parts[0].items
+        elif len(parts) != 1 or not (isinstance(parts[0], Const) and isinstance(parts[0].value, int)):
+            return None if not _is_dimension(values[0]) else [None]
+    sizes: list[Dim] = []
+    for value in values:
+        number = const_int(value)
+        sizes.append(number if number is not None and number >= 0 else None)
+    return sizes
+
+
+def _is_dimension(value: Value) -> bool:
+    return all(isinstance(part, Tensor) and part.dtype == "int" and part.shape == Shape(()) for part in alternatives(value))
+
+
+def _keep(bound: Bound) -> Shape | None:
+    return shape_of(bound.input)
+
+
+def _broadcast(bound: Bound) -> Shape | None:
+    other = bound.rest[0] if bound.rest else None
+    if other is None:
+        return None
+    return broadcast(shape_of(bound.input), shape_of(other))
+
+
+def _squeeze(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    wanted = bound.option("dim")
+    if shape is None:
+        return None
+    if wanted is None:
+        return Shape(tuple(dim for dim in shape.dims if dim != 1), shape.open)
+    return _without(shape, const_int(wanted), only_ones=True)
+
+
+def _without(shape: Shape, dim: int | None, only_ones: bool = False) -> Shape | None:
+    if dim is None:
+        return None
+    if dim < 0:
+        dim += len(shape.dims)
+    elif shape.open:
+        return None
+    if not 0 <= dim < len(shape.dims):
+        return None
+    if only_ones and shape.dims[dim] not in (1, None):
+        return shape
+    return Shape(shape.dims[:dim] + shape.dims[dim + 1 :], shape.open)
+
+
+def _unsqueeze(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    dim = const_int(bound.option("dim"))
+    if dim is None:
+        return None
+    if shape is None:
+        return Shape((1,), True) if dim == -1 else None
+    if dim < 0:
+        dim += len(shape.dims) + 1
+    elif shape.open:
+        return None
+    if not 0 <= dim <= len(shape.dims):
+        return None
+    return Shape((*shape.dims[:dim], 1, *shape.dims[dim:]), shape.open)
+
+
+def _view(bound: Bound) -> Shape | None:
+    values: Sequence[Value] = bound.rest
+    if not values:
+        found = bound.named.get("shape") or bound.named.get("size")
+        if found is None:
+            return None
+        values = (found,)
+    sizes = sizes_of(values)
+    return None if sizes is None else Shape(tuple(sizes))
+
+
+def _flatten(bound: Bound) -> Shape | None:
+    start, end = bound.option("start_dim", 0), bound.option("end_dim", 1)
+    if end is not None and const_int(end) != -1:
+        return None
+    first = 0 if start is None else const_int(start)
+    if first is None or first < 0:
+        return None
+    shape = shape_of(bound.input)
+    if shape is not None and shape.rank is not None:
+        if shape.rank <= first + 1:
+            return shape
+        return Shape((*shape.dims[:first], None))
+    return Shape((None,) * (first + 1))
+
+
+def _permute(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    order = sizes_of(bound.rest or tuple(v for k, v in bound.named.items() if k in ("dims", "dim")))
+    if shape is None or shape.open or order is None or len(order) != len(shape.dims):
+        return Shape((None,) * len(order)) if order is not None and shape is None else None
+    if any(dim is None or dim >= len(shape.dims) for dim in order):
+        return Shape((None,) * len(order))
+    return Shape(tuple(shape.dims[dim] for dim in order if dim is not None))
+
+
+def _transpose(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    if shape is None or shape.open:
+        return None
+    a, b = const_int(bound.option("dim0", 0)), const_int(bound.option("dim1", 1))
+    if a is None or b is None:
+        a, b = (0, 1) if not bound.rest and shape.rank == 2 else (None, None)
+    if a is None or b is None or not all(-len(shape.dims) <= dim < len(shape.dims) for dim in (a, b)):
+        return None
+    dims = list(shape.dims)
+    dims[a], dims[b] = dims[b], dims[a]
+    return Shape(tuple(dims))
+
+
+def _linear(bound: Bound) -> Shape | None:
+    out = const_int(bound.options.get("out_features"))
+    if not bound.options:
+        return None
+    if out != 1:
+        # A wide layer's output needs no rank: no rule asks for it, and the input is not computed for it.
+        return Shape((out,), True)
+    shape = shape_of(bound.input)
+    if shape is None or not shape.dims:
+        return Shape((out,), True)
+    return Shape((*shape.dims[:-1], out), shape.open)
+
+
+def _conv(bound: Bound) -> Shape | None:
+    out = const_int(bound.options.get("out_channels"))
+    spatial = next((int(char) for char in bound.name if char in "123"), None)
+    if not bound.options or spatial is None:
+        return None
+    return Shape((None, out, *(None,) * spatial))
+
+
+def _reduce(bound: Bound) -> Shape | None:
+    dim = bound.option("dim", 0)
+    if dim is None:
+        dim = bound.named.get("axis")
+    if dim is None:
+        return Shape(())
+    shape = shape_of(bound.input)
+    if shape is None:
+        return None
+    number = const_int(dim)
+    if is_true(bound.option("keepdim", 1)) or is_true(bound.named.get("keepdims")):
+        if number is None or (number >= 0 and shape.open) or not -len(shape.dims) <= number < len(shape.dims):
+            return None
+        dims = list(shape.dims)
+        dims[number] = 1
+        return Shape(tuple(dims), shape.open)
+    return _without(shape, number)
+
+
+def _select(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    return None if shape is None else _without(shape, const_int(bound.option("dim", 0)))
+
+
+def _gather(bound: Bound) -> Shape | None:
+    return shape_of(bound.option("index", 1))
+
+
+def _cat(bound: Bound) -> Shape | None:
+    shapes = _shapes_in(bound.input)
+    dim = const_int(bound.option("dim", 0)) if bound.option("dim", 0) is not None else 0
+    if not shapes or dim is None or any(shape is None or shape.open for shape in shapes):
+        return None
+    first = shapes[0]
+    if first is None or any(shape is None or shape.rank != first.rank for shape in shapes):
+        return None
+    if not -len(first.dims) <= dim < len(first.dims):
+        return None
+    dim %= len(first.dims)
+    joined: Shape | None = first
+    for shape in shapes[1:]:
+        joined = join_shapes(joined, shape)
+    if joined is None:
+        return None
+    sizes = [shape.dims[dim] for shape in shapes if shape is not None]
+    total = sum(size for size in sizes if size is not None) if None not in sizes else None
+    return Shape((*joined.dims[:dim], total, *joined.dims[dim + 1 :]))
+
+
+def _stack(bound: Bound) -> Shape | None:
+    shapes = _shapes_in(bound.input)
+    dim = const_int(bound.option("dim", 0)) if bound.option("dim", 0) is not None else 0
+    if not shapes or dim is None or any(shape is None or shape.open for shape in shapes):
+        return None
+    joined = shapes[0]
+    for shape in shapes[1:]:
+        joined = join_shapes(joined, shape)
+    if joined is None:
+        return None
+    if dim < 0:
+        dim += len(joined.dims) + 1
+    if not 0 <= dim <= len(joined.dims):
+        return None
+    return Shape((*joined.dims[:dim], len(shapes), *joined.dims[dim:]), joined.open)
+
+
+def _shapes_in(value: Value) -> list[Shape | None]:
+    parts = alternatives(value)
+    if len(parts) == 1 and isinstance(parts[0], Tuple):
+        return [shape_of(item) for item in parts[0].items]
+    return []
+
+
+def _matmul(bound: Bound) -> Shape | None:
+    a, b = shape_of(bound.input), shape_of(bound.rest[0] if bound.rest else None)
+    if b is None or b.open or len(b.dims) < 2:
+        return None
+    if a is None or a.open or len(a.dims) < 2:
+        return Shape((b.dims[-1],), True)
+    lead = a.dims[:-1] if len(a.dims) >= len(b.dims) else (*b.dims[:-2], a.dims[-2])
+    return Shape((*lead, b.dims[-1]))
+
+
+def _bmm(bound: Bound) -> Shape | None:
+    a, b = shape_of(bound.input), shape_of(bound.rest[0] if bound.rest else None)
+    rows = a.dims[-2] if a is not None and len(a.dims) >= 2 else None
+    columns = b.dims[-1] if b is not None and b.dims else None
+    return Shape((None, rows, columns))
+
+
+def _full(bound: Bound) -> Shape | None:
+    values = (bound.input, *bound.rest)
+    if bound.op.functions and bound.op.functions[0].endswith("full"):
+        values = values[:1]
+    sizes = sizes_of(values)
+    return None if sizes is None else Shape(tuple(sizes))
+
+
+def _scalar(bound: Bound) -> Shape | None:
+    return Shape(())
+
+
+def _one_hot(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    if shape is None:
+        return None
+    return Shape((*shape.dims, const_int(bound.option("num_classes"))), shape.open)
+
+
+def _rows(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    if shape is None:
+        return None
+    return Shape((*shape.dims, const_int(bound.options.get("embedding_dim"))), shape.open)
+
+
+def _expand(bound: Bound) -> Shape | None:
+    shape = shape_of(bound.input)
+    sizes = sizes_of(bound.rest)
+    if sizes is None:
+        return None
+    if shape is not None and not shape.open and len(shape.dims) == len(sizes):
+        return Shape(tuple(new if new is not None else None for new in sizes))
+    return Shape(tuple(sizes))
+
+
+_RULES: dict[str, Callable[[Bound], Shape | None]] = {
+    "keep": _keep,
+    "like": _keep,
+    "broadcast": _broadcast,
+    "squeeze": _squeeze,
+    "unsqueeze": _unsqueeze,
+    "view": _view,
+    "flatten": _flatten,
+    "permute": _permute,
+    "transpose": _transpose,
+    "expand": _expand,
+    "linear": _linear,
+    "conv": _conv,
+    "reduce": _reduce,
+    "select": _select,
+    "gather": _gather,
+    "cat": _cat,
+    "stack": _stack,
+    "matmul": _matmul,
+    "bmm": _bmm,
+    "full": _full,
+    "scalar": _scalar,
+    "one_hot": _one_hot,
+    "rows": _rows,
+}

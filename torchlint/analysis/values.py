@@ -1,0 +1,356 @@
+"""The abstract values: what the analysis can know of an object, and how two possibilities join.
+
+A value is one possibility or a `Union` of a few. Joining keeps every possibility apart as long as there are few:
+a finding is certain only if all of them are wrong, so none may be dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from torchlint.analysis import ir
+from torchlint.contracts import Kind, Loss, Op
+from torchlint.findings import NodeRef, StepRef
+
+MAX_ALTERNATIVES = 8
+"""More possibilities than this are unknown: the lattice has a bounded height, so that loops end."""
+
+Dim = int | None
+"""A dimension's size if the code fixes it; None if it does not."""
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """The dimensions of a tensor, the last ones first known: `open` means that any number of others stand before."""
+
+    dims: tuple[Dim, ...]
+    open: bool = False
+
+    @property
+    def rank(self) -> int | None:
+        """The number of dimensions if it is known."""
+        return None if self.open else len(self.dims)
+
+    def __str__(self) -> str:
+        return "[" + ", ".join([*(["..."] if self.open else []), *self._names()]) + "]"
+
+    def _names(self) -> list[str]:
+        spare = iter("BNMKLPQRSTUVW")
+        return [next(spare, "?") if dim is None else str(dim) for dim in self.dims]
+
+
+def join_shapes(a: Shape | None, b: Shape | None) -> Shape | None:
+    """What both shapes have in common; None (unknown) if that is nothing."""
+    if a is None or b is None:
+        return None
+    if a == b:
+        return a
+    if a.rank is not None and a.rank == b.rank:
+        return Shape(tuple(x if x == y else None for x, y in zip(a.dims, b.dims, strict=True)))
+    common: list[Dim] = []
+    for x, y in zip(reversed(a.dims), reversed(b.dims), strict=False):
+        common.append(x if x == y else None)
+    while common and common[-1] is None:
+        common.pop()
+    return Shape(tuple(reversed(common)), True) if common else None
+
+
+class Trail(msgspec.Struct, frozen=True, eq=False):
+    """The steps of a value's way, the last one first."""
+
+    step: StepRef
+    before: Trail | None = None
+
+    def steps(self) -> tuple[StepRef, ...]:
+        """The steps in the order in which they happen."""
+        out: list[StepRef] = []
+        trail: Trail | None = self
+        while trail is not None:
+            out.append(trail.step)
+            trail = trail.before
+        return tuple(reversed(out))
+
+
+class Value(msgspec.Struct, frozen=True, eq=False):
+    """A possibility, or several."""
+
+
+class Union(Value, frozen=True, eq=False):
+    """Several possibilities, none of them a Union; which one it is depends on what the code does not fix."""
+
+    alternatives: tuple[Value, ...]
+
+
+class Unknown(Value, frozen=True, eq=False):
+    """Anything. `reason` says why, for people; `source` where it comes from.
+
+    "parameter" is a parameter of the function where the analysis began, or a part of one; "batch" an item of something
+    unknown that a loop goes over. Both have a first dimension that varies from call to call.
+    """
+
+    reason: str = ""
+    source: Literal["parameter", "batch", "other"] = "other"
+
+
+class Lazy(Value, frozen=True, eq=False):
+    """A value that is computed when it is first needed: most of a model's inside never is."""
+
+    thunk: Callable[[], Value]
+    result: list[Value]
+
+    def force(self) -> Value:
+        """The value; Unknown while it is being computed (it depends on itself)."""
+        if not self.result:
+            self.result.append(Unknown("depends on itself"))
+            self.result[0] = self.thunk()
+        return self.result[0]
+
+
+class Pending(Value, frozen=True, eq=False):
+    """A name bound by an import that nobody has read yet: `name` of the module, or the module itself if it is empty."""
+
+    module: str
+    level: int
+    name: str
+
+
+class Tensor(Value, frozen=True, eq=False):
+    """A tensor, or what takes its place.
+
+    `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
+    `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call;
+    `squeezed` is the `squeeze()` without a dimension that took the place of a dimension of size 1.
+    """
+
+    kind: Kind = "unknown"
+    activation: str = ""
+    dim: int | None = None
+    shape: Shape | None = None
+    dtype: Literal["unknown", "float", "int", "bool"] = "unknown"
+    attached: bool = True
+    batched: bool = False
+    squeezed: NodeRef | None = None
+    trail: Trail | None = None
+
+
+class Const(Value, frozen=True, eq=False):
+    """A Python constant that the code fixes."""
+
+    value: object
+
+
+class Extern(Value, frozen=True, eq=False):
+    """Something outside the project, by its full dotted name."""
+
+    name: str
+
+
+class ModuleValue(Value, frozen=True, eq=False):
+    """A module or package of the project, by its path."""
+
+    path: str
+
+
+class Function(Value, frozen=True, eq=False):
+    """A function of the project, bound to `receiver` if it is a method. `frame` is where its free names are looked up."""
+
+    node: ir.FunctionDef | ir.Lambda
+    path: str
+    frame: int
+    receiver: Value | None = None
+    owner: Class | None = None
+
+
+class Class(Value, frozen=True, eq=False):
+    """A class of the project. `frame` holds its attributes."""
+
+    node: ir.ClassDef
+    path: str
+    frame: int
+    bases: tuple[Value, ...]
+
+
+class Instance(Value, frozen=True, eq=False):
+    """An object of a class of the project; its attributes lie in the heap."""
+
+    id: int
+    cls: Class
+
+
+class Super(Value, frozen=True, eq=False):
+    """`super()` in a method of `owner`."""
+
+    instance: Value
+    owner: Class
+
+
+class Layer(Value, frozen=True, eq=False):
+    """A layer of a library: its operation and the constructor's arguments by name."""
+
+    op: Op
+    options: dict[str, Value]
+    name: str
+    at: NodeRef
+
+
+class Criterion(Value, frozen=True, eq=False):
+    """A loss object, or a loss function that was not called yet."""
+
+    loss: Loss
+    options: dict[str, Value]
+    name: str
+    trail: Trail | None
+    functional: bool = False
+
+
+class Container(Value, frozen=True, eq=False):
+    """`nn.Sequential`, `nn.ModuleList`, a list or a dict: its items lie in the heap."""
+
+    id: int
+    kind: Literal["sequential", "list", "dict"]
+
+
+class Tuple(Value, frozen=True, eq=False):
+    items: tuple[Value, ...]
+
+
+class Items(Value, frozen=True, eq=False):
+    """Something that is iterated: any number of `element`."""
+
+    element: Value
+
+
+class Partial(Value, frozen=True, eq=False):
+    """`functools.partial`, or a method that is bound to a value that is no instance."""
+
+    func: Value
+    args: tuple[Value, ...]
+    keywords: dict[str, Value]
+
+
+class Method(Value, frozen=True, eq=False):
+    """A method of something that is not of the project: of a tensor, a list, a layer."""
+
+    receiver: Value
+    name: str
+
+
+UNKNOWN = Unknown()
+
+
+def alternatives(value: Value) -> tuple[Value, ...]:
+    """The possibilities of a value, lazy ones computed; never empty."""
+    kind = type(value)
+    if kind is Lazy:
+        return alternatives(value.force())  # type: ignore[attr-defined]
+    if kind is not Union:
+        return (value,)
+    parts: tuple[Value, ...] = value.alternatives  # type: ignore[attr-defined]
+    if any(type(part) is Lazy for part in parts):
+        return alternatives(union(p for part in parts for p in alternatives(part)))
+    return parts
+
+
+def join(a: Value, b: Value) -> Value:
+    """Either of two values."""
+    if a is b:
+        return a
+    return union((a, b))
+
+
+def union(values: Iterable[Value]) -> Value:
+    """Any of several values: equal ones once, tensors of one kind merged into one."""
+    parts: list[Value] = []
+    for value in values:
+        for part in value.alternatives if type(value) is Union else (value,):  # type: ignore[attr-defined]
+            if not any(part is other for other in parts):
+                _add(parts, part)
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return UNKNOWN
+    if len(parts) > MAX_ALTERNATIVES:
+        return Unknown("too many possibilities")
+    return Union(tuple(parts))
+
+
+def _add(parts: list[Value], part: Value) -> None:
+    for index, other in enumerate(parts):
+        if type(other) is type(part):
+            merged = _merge(other, part)
+            if merged is not None:
+                parts[index] = merged
+                return
+    parts.append(part)
+
+
+def _merge(a: Value, b: Value) -> Value | None:
+    """One value for two that differ in nothing a finding may depend on, else None."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached:
+            return None
+        return Tensor(
+            kind=a.kind,
+            activation=min(a.activation, b.activation),
+            dim=a.dim,
+            shape=join_shapes(a.shape, b.shape),
+            dtype=a.dtype if a.dtype == b.dtype else "unknown",
+            attached=a.attached,
+            batched=a.batched and b.batched,
+            squeezed=a.squeezed if a.squeezed == b.squeezed else None,
+            trail=a.trail,
+        )
+    if isinstance(a, Unknown) and isinstance(b, Unknown):
+        return a if a.source == b.source else Unknown(a.reason or b.reason)
+    if isinstance(a, Const) and isinstance(b, Const):
+        same = type(a.value) is type(b.value) and a.value == b.value
+        return a if same else None
+    if isinstance(a, Extern) and isinstance(b, Extern):
+        return a if a.name == b.name else None
+    if isinstance(a, Tuple) and isinstance(b, Tuple):
+        if len(a.items) != len(b.items):
+            return None
+        return Tuple(tuple(join(x, y) for x, y in zip(a.items, b.items, strict=True)))
+    if isinstance(a, Items) and isinstance(b, Items):
+        return Items(join(a.element, b.element))
+    return _same_identity(a, b)
+
+
+def _same_identity(a: Value, b: Value) -> Value | None:
+    same = False
+    if isinstance(a, Function) and isinstance(b, Function):
+        same = a.node is b.node and a.frame == b.frame and _same_receiver(a.receiver, b.receiver)
+    elif isinstance(a, Class) and isinstance(b, Class):
+        same = a.node is b.node
+    elif isinstance(a, (Instance, Container)) and isinstance(b, (Instance, Container)):
+        same = a.id == b.id
+    elif isinstance(a, Layer) and isinstance(b, Layer):
+        same = a.at == b.at and a.op is b.op
+    elif isinstance(a, Criterion) and isinstance(b, Criterion):
+        same = a.loss is b.loss and a.functional == b.functional and not a.options and not b.options
+    elif isinstance(a, ModuleValue) and isinstance(b, ModuleValue):
+        same = a.path == b.path
+    elif isinstance(a, Method) and isinstance(b, Method):
+        same = a.name == b.name and _same_receiver(a.receiver, b.receiver)
+    return a if same else None
+
+
+def _same_receiver(a: Value | None, b: Value | None) -> bool:
+    if a is b:
+        return True
+    return isinstance(a, Instance) and isinstance(b, Instance) and a.id == b.id
+
+
+def is_batch(value: Value) -> bool:
+    """Whether the first dimension of a tensor made from this value varies from call to call. Computes nothing lazy."""
+    if isinstance(value, Tensor):
+        return value.batched
+    if isinstance(value, Unknown):
+        return value.source != "other"
+    if isinstance(value, Lazy):
+        return bool(value.result) and is_batch(value.result[0])
+    if isinstance(value, Union):
+        return any(is_batch(part) for part in value.alternatives)
+    return False

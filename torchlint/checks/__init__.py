@@ -1,0 +1,1 @@
+"""The rules: one short function each, over a loss call."""

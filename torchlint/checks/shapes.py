@@ -1,0 +1,83 @@
+"""Rules on the shapes of input and target: lost batch dimensions and broadcasts that nobody wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchlint.analysis.calls import LossCall
+from torchlint.analysis.values import Shape, Tensor
+from torchlint.checks.registry import Verdict, rule
+
+
+def _shown(part: Tensor) -> str:
+    return "of unknown shape" if part.shape is None else str(part.shape)
+
+
+def _verdict(given: Tensor, target: Tensor, one: Tensor) -> Verdict:
+    values = {
+        "input": given.activation or "the input",
+        "target": "the target",
+        "input_shape": _shown(given),
+        "target_shape": _shown(target),
+    }
+    return Verdict(values, one.trail, one.squeezed)
+
+
+@rule("TLN201")
+def squeeze_without_dim(call: LossCall) -> Iterator[Verdict]:
+    """`squeeze()` takes the batch dimension away too when a batch holds one sample."""
+    given, target = call.tensor("input"), call.tensor("target")
+    if given is None or target is None or not (given.batched or target.batched):
+        return
+    if given.squeezed is not None and target.squeezed is None and given.batched and call.loss.shapes == "equal":
+        yield _verdict(given, target, given)
+    elif target.squeezed is not None and given.squeezed is None and target.batched:
+        if call.loss.shapes == "equal":
+            yield _verdict(given, target, target)
+
+
+def _column(shape: Shape | None, batched: bool) -> bool:
+    """Whether a shape is [B, 1]: certainly a last dimension of 1 behind a varying one."""
+    if shape is None or not shape.dims or shape.dims[-1] != 1:
+        return False
+    if shape.open:
+        return batched and len(shape.dims) == 1
+    return len(shape.dims) == 2 and shape.dims[0] is None  # noqa: PLR2004 - rows and one column
+
+
+def _row(shape: Shape | None) -> bool:
+    """Whether a shape is [B]."""
+    return shape is not None and not shape.open and shape.dims == (None,)
+
+
+def _meets(call: LossCall) -> tuple[Tensor, Tensor] | None:
+    given, target = call.tensor("input"), call.tensor("target")
+    if given is None or target is None:
+        return None
+    if (_column(given.shape, given.batched) and _row(target.shape)) or (
+        _row(given.shape) and _column(target.shape, target.batched)
+    ):
+        return given, target
+    return None
+
+
+@rule("TLN202")
+def squeeze_one_side(call: LossCall) -> Iterator[Verdict]:
+    """One side squeezed, so that [B] meets [B, 1]."""
+    found = _meets(call)
+    if found is not None and call.loss.shapes in ("warns", "broadcasts", "equal"):
+        given, target = found
+        squeezed = given if given.squeezed is not None else target
+        if squeezed.squeezed is not None:
+            yield _verdict(given, target, squeezed)
+
+
+@rule("TLN203")
+def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
+    """[B, 1] against [B] in a loss that broadcasts them to [B, B]."""
+    found = _meets(call)
+    if found is not None and call.loss.shapes in ("warns", "broadcasts"):
+        given, target = found
+        if given.squeezed is None and target.squeezed is None:
+            verdict = _verdict(given, target, given)
+            yield Verdict(verdict.values, given.trail)

@@ -1,0 +1,151 @@
+"""The files of a run and those they import: which file a dotted name leads to, each parsed at most once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+
+from torchlint.analysis import ir
+from torchlint.contracts import Contracts
+from torchlint.source import Source
+
+_NEVER_OURS = frozenset({"torch", "numpy", "typing", "functools", "collections", "math", "os", "sys", "argparse", "random"})
+"""Top-level names that are taken for the library even if a folder of the project has the same name."""
+
+_MAX_ANCESTORS = 8
+
+
+class Project:
+    """Finds and lowers modules. Paths are kept as the run spells them; a file found by import is spelled from the importer's."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        read: Callable[[str], Source],
+        contracts: Contracts,
+        search: Sequence[str] = (),
+    ) -> None:
+        self.paths = tuple(paths)
+        self.read = read
+        self.contracts = contracts
+        self.search = tuple(search)
+        self._known = {os.path.normpath(path) for path in paths}
+        self._spelling = {os.path.normpath(path): path for path in paths}
+        self._known_folders = {folder for path in self._known for folder in _folders(path)}
+        self._entries: dict[str, frozenset[str]] = {}
+        self._found: dict[tuple[str, str], str | None] = {}
+        self._modules: dict[str, ir.Module] = {}
+
+    def load(self, path: str) -> ir.Module:
+        """The lowered module. Raises SourceError or ParseFailure."""
+        from torchlint.analysis.lower import lower
+
+        module = self._modules.get(path)
+        if module is None:
+            module = self._modules[path] = lower(self.read(path).text, path)
+        return module
+
+    def absolute(self, name: str, importer: str) -> str | None:
+        """The file or folder that `import name` leads to from the file `importer`, or None if it is not of the project."""
+        top = name.partition(".")[0]
+        if top in _NEVER_OURS:
+            return None
+        folder = os.path.dirname(importer)
+        key = (folder, name)
+        if key not in self._found:
+            self._found[key] = self._search(top, name, folder)
+        return self._found[key]
+
+    def relative(self, name: str, level: int, importer: str) -> str | None:
+        """The file or folder that `from ..name import` leads to; `level` counts the dots."""
+        folder = os.path.dirname(importer)
+        for _ in range(level - 1):
+            folder = os.path.join(folder, os.pardir) if folder in ("", os.pardir) else os.path.dirname(folder)
+        if not name:
+            return self._package(folder)
+        return self._below(folder, name)
+
+    def member(self, package: str, name: str) -> str | None:
+        """The submodule `name` of a package given by its folder or its `__init__.py`."""
+        if package.endswith(".py"):
+            if os.path.basename(package) != "__init__.py":
+                return None
+            package = os.path.dirname(package)
+        return self._below(package, name)
+
+    def _search(self, top: str, name: str, folder: str) -> str | None:
+        for root in (*self._roots(folder), *self.search):
+            if self._below(root, top) is not None:
+                return self._below(root, name)
+        return None
+
+    def _roots(self, folder: str) -> list[str]:
+        """Where an import looks: the importer's folder and those above it, a package's own folder last, `src/` beside each."""
+        roots: list[str] = []
+        packages: list[str] = []
+        current = folder
+        for _ in range(_MAX_ANCESTORS):
+            in_package = "__init__.py" in self._list(current)
+            (packages if in_package else roots).append(current)
+            if "src" in self._list(current) and not in_package:
+                roots.append(os.path.join(current, "src"))
+            parent = os.path.dirname(current)
+            if parent == current or (not parent and not current):
+                break
+            if not in_package and ".git" in self._list(current):
+                break
+            current = parent
+        return roots + packages
+
+    def _below(self, folder: str, name: str) -> str | None:
+        parts = name.split(".")
+        for part in parts[:-1]:
+            if part not in self._list(folder):
+                return None
+            folder = os.path.join(folder, part)
+        last = parts[-1]
+        entries = self._list(folder)
+        if last in entries:
+            package = self._package(os.path.join(folder, last))
+            if package is not None:
+                return package
+        if f"{last}.py" in entries:
+            return self._spell(os.path.join(folder, f"{last}.py"))
+        return None
+
+    def _package(self, folder: str) -> str | None:
+        entries = self._list(folder)
+        if "__init__.py" in entries:
+            return self._spell(os.path.join(folder, "__init__.py"))
+        return folder if entries else None
+
+    def _spell(self, path: str) -> str:
+        return self._spelling.get(os.path.normpath(path), path)
+
+    def _list(self, folder: str) -> frozenset[str]:
+        found = self._entries.get(folder)
+        if found is None:
+            names: set[str] = set()
+            try:
+                names.update(os.listdir(folder or os.curdir))
+            except OSError:
+                pass
+            prefix = os.path.normpath(folder) if folder else ""
+            if prefix == "." or prefix in self._known_folders or not prefix:
+                names |= self._known_in("" if prefix == "." else prefix)
+            found = self._entries[folder] = frozenset(names)
+        return found
+
+    def _known_in(self, folder: str) -> set[str]:
+        """Names in a folder that only the run knows: unsaved buffers, texts given in memory."""
+        start = f"{folder}{os.sep}" if folder else ""
+        return {path[len(start) :].partition(os.sep)[0] for path in self._known if path.startswith(start)}
+
+
+def _folders(path: str) -> list[str]:
+    out = []
+    folder = os.path.dirname(path)
+    while folder and folder not in out:
+        out.append(folder)
+        folder = os.path.dirname(folder)
+    return out
