@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, get_args, get_origin
 
 import msgspec
 
-from torchlint.contracts import Loss, Op, Wrapper
 from torchlint.diagnostics import Confidence
 from torchlint.discover import DEFAULT_EXCLUDE
 from torchlint.discover import Rules as DiscoverRules
@@ -23,7 +21,21 @@ OutputFormat = Literal["full", "concise", "json"]
 
 FILE_NAMES = ("torchlint.toml", ".torchlint.toml", "pyproject.toml")
 ALL = "ALL"
-_TABLES: Mapping[str, type] = {"loss": Loss, "op": Op, "wrapper": Wrapper, "alias": str}
+
+
+_PLAINER = (
+    ("`", ""),
+    ("Expected", "expected"),
+    ("Object contains unknown field", "unknown key"),
+    ("Object missing required field", "missing key"),
+    ("Invalid enum value", "unknown value"),
+    (" array", " a list"),
+    (" object", " a table"),
+    (" str", " a string"),
+    (" bool", " true or false"),
+    (" int", " an integer"),
+)
+"""What msgspec says, in the words of TOML."""
 
 
 class ConfigError(ValueError):
@@ -63,17 +75,21 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
         return {name: table for name, table in tables.items() if table}
 
     @property
+    def selectors(self) -> bool:
+        """Whether anything is said about the choice of rules."""
+        return bool(self.select or self.ignore or self.extend_select or self.per_file_ignores)
+
+    @property
     def discovery(self) -> DiscoverRules:
         """What `discover` needs to know."""
         exclude = (*self.exclude, *self.extend_exclude)
         return DiscoverRules(exclude, self.root, self.respect_gitignore, self.force_exclude)
 
 
-KEYS: Mapping[str, Any] = {
-    field.encode_name: field.type
-    for field in msgspec.structs.fields(Settings)
-    if field.name not in ("root", "origin")
-}
+def keys() -> dict[str, Any]:
+    """The keys of a configuration file and their types."""
+    fields = msgspec.structs.fields(Settings)
+    return {field.encode_name: field.type for field in fields if field.name not in ("root", "origin")}
 
 
 def load(paths: Sequence[str], *, config: str | None = None, isolated: bool = False) -> Settings:
@@ -112,17 +128,15 @@ def read(path: str) -> Settings:
 
 def parse(table: Mapping[str, Any], path: str) -> Settings:
     """Check a table key by key and turn it into settings. Raises ConfigError naming the file and the key."""
-    where = _Where(display(path), ("tool", "torchlint") if os.path.basename(path) == "pyproject.toml" else ())
-    _known(table, KEYS, where)
-    values = {key: _convert(value, KEYS[key], where.at(key)) for key, value in table.items()}
-    for kind, type_ in _TABLES.items():
-        for name, entry in values.get(kind, {}).items():
-            _contract(entry, type_, where.at(kind).at(name))
+    where = _Where(display(path), _keys(path))
+    types = keys()
+    _known(table, types, where)
+    values = {key: _convert(value, types[key], where.at(key)) for key, value in table.items()}
+    _check_contracts(values, where)
     root = os.path.dirname(os.path.abspath(path))
     for key in ("src", "contracts"):
         values[key] = tuple(os.path.join(root, each) for each in values.get(key, ()))
-    settings = {field.name: values[field.encode_name] for field in _fields() if field.encode_name in values}
-    return Settings(**settings, root=root, origin=path)
+    return Settings(**{key.replace("-", "_"): value for key, value in values.items()}, root=root, origin=path)
 
 
 def override(settings: Settings, **given: Any) -> Settings:
@@ -168,9 +182,10 @@ def selection(settings: Settings, rules: Mapping[str, HasCode]) -> Selection:
 
     Raises ConfigError for a selector that is no prefix of a code, no name of a rule and not ALL.
     """
-    source = f"{display(settings.origin)}: " if settings.origin else ""
+    source = _Where(display(settings.origin), _keys(settings.origin)) if settings.origin else None
+    place = (lambda key: source.at(key).label) if source else str
     prefixes = {
-        key: [_selector(each, rules, f"{source}{key}") for each in given]
+        key: [_selector(each, rules, place(key)) for each in given]
         for key, given in (
             ("select", settings.select),
             ("extend-select", settings.extend_select),
@@ -186,7 +201,7 @@ def selection(settings: Settings, rules: Mapping[str, HasCode]) -> Selection:
             codes.add(code)
     per_file = []
     for pattern, given in settings.per_file_ignores.items():
-        matching = [_selector(each, rules, f"{source}per-file-ignores.{pattern!r}") for each in given]
+        matching = [_selector(each, rules, f"{place('per-file-ignores')}.{pattern!r}") for each in given]
         ignored = frozenset(code for code in rules if _longest(code, matching) >= 0)
         per_file.append((_matcher(pattern, settings.root), ignored))
     return Selection(frozenset(codes), tuple(per_file))
@@ -216,11 +231,16 @@ class _Where(NamedTuple):
         return _Where(self.file, (*self.keys, key))
 
     def error(self, message: str, inside: str = "") -> ConfigError:
-        return ConfigError(f"{self.file}: {'.'.join(self.keys)}{inside}: {message}")
+        return ConfigError(f"{self.label}{inside}: {message}")
+
+    @property
+    def label(self) -> str:
+        return f"{self.file}: {'.'.join(self.keys)}"
 
 
-def _fields() -> tuple[msgspec.structs.FieldInfo, ...]:
-    return msgspec.structs.fields(Settings)
+def _keys(path: str) -> tuple[str, ...]:
+    """The keys that lead to our table in this file."""
+    return ("tool", "torchlint") if os.path.basename(path) == "pyproject.toml" else ()
 
 
 def _table(path: str) -> Mapping[str, Any] | None:
@@ -228,7 +248,8 @@ def _table(path: str) -> Mapping[str, Any] | None:
     import tomllib  # noqa: PLC0415  # not every run has a configuration
 
     try:
-        data = tomllib.loads(Path(path).read_bytes().decode("utf-8-sig"))
+        with open(path, "rb") as file:
+            data = tomllib.loads(file.read().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{display(path)}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -249,16 +270,33 @@ def _known(table: Mapping[str, Any], keys: Iterable[str], where: _Where) -> None
 
 
 def _convert(value: Any, type_: Any, where: _Where) -> Any:
+    if get_origin(type_) is dict and isinstance(value, dict):  # msgspec's paths leave a table's keys out
+        return {key: _convert(each, get_args(type_)[1], where.at(repr(key) if "." in key else key)) for key, each in value.items()}
+    if get_origin(type_) is Literal and value not in get_args(type_):
+        raise where.error(f"expected one of {', '.join(map(repr, get_args(type_)))}, got {value!r}")
     try:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
         message, _, inside = str(error).partition(" - at `$")
-        inside = inside.removesuffix("`").replace("[...]", "").replace("key in `$", "")
-        raise where.error(message.replace("`", "").replace("Expected", "expected"), inside) from error
+        inside = inside.removesuffix("`").replace("[...]", "")
+        for theirs, ours in _PLAINER:
+            message = message.replace(theirs, ours)
+        raise where.error(message, inside) from error
 
 
-def _contract(entry: Any, type_: type, where: _Where) -> None:
-    if isinstance(entry, dict) and issubclass(type_, msgspec.Struct):
+def _check_contracts(values: Mapping[str, Any], where: _Where) -> None:
+    """Check each contract table by itself, so that an error can name it."""
+    if not values.keys() & {"loss", "op", "wrapper"}:
+        return
+    from torchlint.contracts import Loss, Op, Wrapper  # noqa: PLC0415  # few configurations have any
+
+    for kind, type_ in (("loss", Loss), ("op", Op), ("wrapper", Wrapper)):
+        for name, entry in values.get(kind, {}).items():
+            _contract(entry, type_, where.at(kind).at(name))
+
+
+def _contract(entry: Any, type_: type[msgspec.Struct], where: _Where) -> None:
+    if isinstance(entry, dict):
         keys = [field.encode_name for field in msgspec.structs.fields(type_) if field.name != "id"]
         _known(entry, keys, where)
     _convert(entry, type_, where)

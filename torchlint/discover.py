@@ -76,9 +76,10 @@ class Patterns(NamedTuple):
 
     def verdict(self, path: str, *, is_folder: bool) -> bool | None:
         """True: left out; False: taken back in by a negated pattern; None: not mentioned."""
-        if not path.startswith(self.folder):
+        above = self.folder.rstrip(os.sep) + os.sep
+        if not path.startswith(above):
             return None
-        name = path[len(self.folder) :].lstrip(os.sep).replace(os.sep, "/")
+        name = path[len(above) :].replace(os.sep, "/")
         return self.spec.check_file(name + "/" if is_folder else name).include
 
 
@@ -125,6 +126,11 @@ def searcher(words: frozenset[bytes]) -> Callable[[bytes], bool]:
     return search
 
 
+def may_suppress(data: bytes) -> bool:
+    """Whether the bytes may hold a suppression that must be reported if it is unused; a plain `# noqa` is not looked for."""
+    return b"torchlint:" in data or b"TLN" in data or b"tln" in data
+
+
 def _stems(words: frozenset[bytes], length: int = 4) -> list[bytes]:
     """Few short substrings so that every word contains one: greedily, the substring that most of the rest share."""
     rest = set(words)
@@ -161,9 +167,9 @@ def _has_word_around(data: bytes, stem: bytes, words: frozenset[bytes]) -> bool:
 
 def _walk(top: str, rules: Rules, missed: list[Missed]) -> Iterator[str]:
     """Files below a folder, sorted. Links to folders are not followed, so no loop can arise."""
-    excluded = _Excluded(rules)
     absolute = os.path.abspath(top)
-    pending = [(top, absolute, excluded.inherited(absolute))]
+    excluded = _excluded(rules, below=absolute)
+    pending = [(top, absolute, _inherited(rules, absolute, below=absolute))]
     while pending:
         folder, absolute, ignores = pending.pop()
         try:
@@ -197,22 +203,31 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-class _Excluded:
+class _Excluded(NamedTuple):
     """The settings' exclude patterns. Plain names, as all the defaults are, are compared without pathspec."""
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-        self.names = frozenset(pattern for pattern in rules.exclude if not set(pattern) & set("*?[]!/\\"))
-        globs = [pattern for pattern in rules.exclude if pattern not in self.names]
-        root = os.path.abspath(rules.root)
-        self.patterns = (Patterns(root, _spec([_rooted(pattern, root) for pattern in globs])),) if globs else ()
+    names: frozenset[str]
+    patterns: tuple[Patterns, ...]
 
     def __call__(self, name: str, path: str, *, is_folder: bool) -> bool:
         return name in self.names or _ignored(self.patterns, path, is_folder=is_folder)
 
-    def inherited(self, folder: str) -> tuple[Patterns, ...]:
-        """The ignore files that hold for a folder from above it: up to the top of its repository."""
-        return _gitignores_above(folder) if self.rules.gitignore else ()
+
+def _excluded(rules: Rules, below: str = "") -> _Excluded:
+    """The exclude patterns for what lies below a folder. If they leave the folder out, it was named itself: they do not count."""
+    names = frozenset(pattern for pattern in rules.exclude if not set(pattern) & set("*?[]!/\\"))
+    globs = [pattern for pattern in rules.exclude if pattern not in names]
+    if not globs:
+        return _Excluded(names, ())
+    root = os.path.abspath(rules.root)
+    patterns = (Patterns(root, _spec([_rooted(pattern, root) for pattern in globs])),)
+    return _Excluded(names, () if below and _ignored(patterns, below, is_folder=True) else patterns)
+
+
+def _inherited(rules: Rules, folder: str, below: str = "") -> tuple[Patterns, ...]:
+    """The ignore files that hold for a folder from above it; none if they leave out a folder that was named itself."""
+    patterns = _gitignores_above(folder) if rules.gitignore else ()
+    return () if below and _ignored(patterns, below, is_folder=True) else patterns
 
 
 def _rooted(pattern: str, root: str) -> str:
@@ -224,10 +239,10 @@ def _rooted(pattern: str, root: str) -> str:
 
 def _left_out_explicitly(path: str, rules: Rules, *, is_folder: bool) -> bool:
     """Whether a path named itself would have been left out, it or a folder above it, when found from the root."""
-    excluded = _Excluded(rules)
+    excluded = _excluded(rules)
     absolute = os.path.abspath(path)
     root = os.path.abspath(rules.root)
-    ignores = excluded.inherited(os.path.dirname(absolute))
+    ignores = _inherited(rules, absolute)
     inner = absolute
     while len(inner) > len(root) or inner == absolute:
         folder = is_folder or inner != absolute

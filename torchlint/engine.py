@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from torchlint import suppress
 from torchlint.config import Selection, Settings, codes_for, selection
 from torchlint.diagnostics import Diagnostic, Place, Problem, Step
-from torchlint.discover import STDIN, discover, searcher
+from torchlint.discover import STDIN, discover, may_suppress, searcher
 from torchlint.source import Source, SourceError, from_bytes, is_notebook, line_starts, read_bytes
 
 if TYPE_CHECKING:
+    from torchlint import suppress
     from torchlint.analysis.positions import Span
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
@@ -113,12 +112,16 @@ class _Outcome(NamedTuple):
 
 
 def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None) -> Report:
-    from torchlint import rulebook  # noqa: PLC0415  # tests replace it
+    sifted = _sift(files, reader, loss_words(settings))
+    if not (sifted.roots or sifted.suppressing or settings.selectors):
+        # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
+        read = len(files) - len(sifted.unreadable)
+        return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable))
+    from torchlint import rulebook  # noqa: PLC0415  # see above
 
     rules = rulebook.load()
     selected = selection(settings, rules)
     contracts = load_contracts(settings)
-    sifted = _sift(files, reader, contracts.loss_words())
     outcome = _analyse(files, sifted.roots, reader, contracts, settings, progress)
     spans, lost = _locate(outcome.findings, reader)
     troubled = {each.path for each in (*outcome.problems, *lost)}
@@ -152,6 +155,21 @@ def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Pr
         incomplete=bool(sifted.unreadable) or any(problem.internal for problem in problems),
         sources=reader.sources,
     )
+
+
+def loss_words(settings: Settings) -> frozenset[bytes]:
+    """The last part of every loss's name; for the rulebook's losses without parsing TOML, which takes 20 ms.
+
+    A name too many does no harm here: it costs the analysis of a file.
+    """
+    from torchlint.rulebook import rules_folder  # noqa: PLC0415  # tests replace it
+
+    if settings.contracts or settings.tables:
+        return load_contracts(settings).loss_words()
+    tables = b"".join(path.read_bytes() for path in sorted((rules_folder() / "contracts").glob("*.toml")))
+    losses = b"".join(section for section in tables.split(b"\n[") if section.startswith(b"loss."))
+    quoted = losses.replace(b"'", b'"').split(b'"')[1::2]
+    return frozenset(name.rpartition(b".")[2] for name in quoted if b"." in name)
 
 
 def load_contracts(settings: Settings) -> Contracts:
@@ -194,7 +212,7 @@ def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes]) -> _Si
         if has_loss_word(data):
             roots.append(path)
             reader.held[path] = data
-        if suppress.may_hold(data):
+        if may_suppress(data):
             suppressing.append(path)
             reader.held[path] = data
     return _Sifted(roots, suppressing, unreadable)
@@ -271,6 +289,8 @@ class _File(NamedTuple):
 
     def diagnostics(self, findings: Sequence[Finding], *, parsed: bool) -> list[Diagnostic]:
         """What is reported here: the findings that are selected and not hidden, and what is wrong with suppressions."""
+        from torchlint import suppress  # noqa: PLC0415  # compiles regular expressions
+
         source = self.reader(self.path)
         codes = self.selection.at(self.path)
         found = suppress.directives(source.text)
@@ -310,6 +330,8 @@ class _File(NamedTuple):
         return in_cell(Place(at.path, *self.spans[at]), self.reader(at.path))
 
     def _fingerprint(self, code: str, place: Place, line: int) -> str:
+        import hashlib  # noqa: PLC0415  # 4 ms, only with diagnostics
+
         text = self.reader(place.path).text
         starts = line_starts(text)
         flagged = text[starts[line - 1] : starts[line + place.end_line - place.line]]

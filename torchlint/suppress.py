@@ -14,9 +14,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-MARKERS = (b"torchlint:", b"TLN", b"tln")
-"""Bytes without which a file cannot hold a suppression that needs a report when it is unused."""
-
 _COMMENT_OR_STRING = re.compile(
     r"""
     (?P<comment>\#[^\r\n]*)
@@ -68,11 +65,6 @@ class Verdict(NamedTuple):
 
     hidden: frozenset[int]
     used: dict[int, frozenset[str]]
-
-
-def may_hold(data: bytes) -> bool:
-    """Whether the bytes of a file may hold a suppression of ours; a plain `# noqa` is not looked for."""
-    return any(marker in data for marker in MARKERS)
 
 
 def directives(text: str) -> tuple[Directive, ...]:

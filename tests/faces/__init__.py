@@ -1,0 +1,1 @@
+"""The faces: what a user of the command line sees, end to end."""
