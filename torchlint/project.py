@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 
 from torchlint.analysis import ir
 from torchlint.contracts import Contracts
-from torchlint.source import Source
+from torchlint.source import Source, SourceError
 
 _NEVER_OURS = frozenset({"torch", "numpy", "typing", "functools", "collections", "math", "os", "sys", "argparse", "random"})
 """Top-level names that are taken for the library even if a folder of the project has the same name."""
 
 _MAX_ANCESTORS = 8
+
+_IMPORT_LINE = re.compile(r"^[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 
 
 class Project:
@@ -44,6 +48,21 @@ class Project:
         if module is None:
             module = self._modules[path] = lower(self.read(path).text, path)
         return module
+
+    def mentions(self, path: str, names: frozenset[str], modules: frozenset[str]) -> bool:
+        """Whether a file imports one of the names, or one of the modules and uses one of the names. A byte search."""
+        try:
+            with open(path, "rb") as file:
+                data = file.read().decode("latin-1")
+        except OSError:
+            try:
+                data = self.read(path).text
+            except SourceError:
+                return False
+        words = {word for line in _IMPORT_LINE.findall(data) for word in _WORD.findall(line)}
+        if not names.isdisjoint(words):
+            return True
+        return not modules.isdisjoint(words) and any(name in data for name in names)
 
     def absolute(self, name: str, importer: str) -> str | None:
         """The file or folder that `import name` leads to from the file `importer`, or None if it is not of the project."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torchlint.project import Project
 
 _RECURSION = 12_000
+_CALLER_ROUNDS = 3
+"""How many times the files that call into those analysed so far are looked for."""
 
 
 class Analysis(msgspec.Struct, frozen=True):
@@ -36,9 +38,12 @@ def analyse(project: Project, roots: Sequence[str], progress: Callable[[str], No
     # Abstract calls nest deeper than Python's default allows; pure Python frames do not use the C stack.
     sys.setrecursionlimit(max(limit, _RECURSION))
     try:
-        for path in roots:
-            progress(path)
-            entries.run(path)
+        todo = list(roots)
+        for _ in range(_CALLER_ROUNDS):
+            for path in todo:
+                progress(path)
+                entries.run(path)
+            todo = entries.callers()
     finally:
         sys.setrecursionlimit(limit)
         if was_on:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 
 from torchlint.analysis import invoke, ir, objects
@@ -9,7 +10,7 @@ from torchlint.analysis.calls import LossCall
 from torchlint.analysis.interpret import Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program, linearise
 from torchlint.analysis.state import State
-from torchlint.analysis.values import Class, Function, Instance
+from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
 from torchlint.checks.registry import judge
 from torchlint.diagnostics import Problem
 from torchlint.findings import Finding
@@ -20,12 +21,31 @@ ENTRY_FUEL = 40_000
 
 
 class Recorder(Interpreter):
-    """An interpreter that has every loss call judged. A call judged again in the same context replaces its findings."""
+    """An interpreter that has every loss call judged. A call judged again in the same context replaces its findings.
+
+    `entry` is the name of the function or class that is being run for want of a caller.
+    """
+
+    entry = ""
 
     def record(self, call: LossCall) -> None:
         """Judge a loss call."""
         key = (*self.frame.key, self.frame.path, call.at.node, call.loss.id)
         self.program.findings[key] = judge(call)
+        if self.entry and any(_is_open(part) for value in call.args.values() for part in alternatives(value)):
+            self.program.open.add(self.entry)
+
+
+def _module_name(path: str) -> str:
+    """The name that an import of a file ends in."""
+    folder, name = os.path.split(path)
+    stem = name.partition(".")[0]
+    return os.path.basename(folder) if stem == "__init__" else stem
+
+
+def _is_open(part: Value) -> bool:
+    """Whether a caller could tell more of a value."""
+    return isinstance(part, Unknown) or (isinstance(part, Tensor) and part.kind == "unknown")
 
 
 class Entries:
@@ -42,6 +62,23 @@ class Entries:
             for finding in found:
                 out.setdefault((finding.code, finding.at), finding)
         return tuple(out.values())
+
+    def callers(self) -> list[str]:
+        """Of these files, those that import what has loss calls whose input only a caller knows; then known as roots."""
+        program = self.program
+        wanted = program.open - program.sought
+        if not wanted:
+            return []
+        program.sought |= wanted
+        modules = frozenset(_module_name(path) for path in program.roots)
+        found = [
+            path
+            for path in program.project.paths
+            if path not in program.roots and program.project.mentions(path, frozenset(wanted), modules)
+        ]
+        program.roots = program.roots | frozenset(found)
+        program.vocabulary |= wanted
+        return found
 
     def run(self, path: str) -> None:
         """All entries of a module."""
@@ -74,6 +111,7 @@ class Entries:
             value = program.base.get(info.cell, {}).get(stmt.name)
             for part in (value,) if value is not None else ():
                 self._begin(info.path, info.cell)
+                self.interpreter.entry = stmt.name
                 if isinstance(part, Function) and part.node is stmt:
                     self._function(part)
                 elif isinstance(part, Class) and part.node is stmt:
@@ -86,10 +124,9 @@ class Entries:
         run.stack = []
         run.fuel = ENTRY_FUEL
         run.standing = frozenset()
+        run.entry = ""
 
     def _function(self, function: Function) -> None:
-        if id(function.node) in self.program.visited:
-            return
         run = self.interpreter
         run.frame.key = ("entry", function.path, function.node.id)
         invoke.call_now(run, function, invoke.unknown_args(run, function), function.node, quiet=True)
@@ -98,8 +135,6 @@ class Entries:
         """Every method of a class that may reach a loss, on an object made with unknown arguments."""
         run = self.interpreter
         methods = self._methods(cls)
-        if all(id(method.node) in self.program.visited for method in methods):
-            return
         instance = invoke.construct(run, cls, None, cls.node)
         if not isinstance(instance, Instance):
             return

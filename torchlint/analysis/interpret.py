@@ -8,7 +8,7 @@ from typing import Any
 
 from torchlint.analysis import invoke, ir, objects, operate
 from torchlint.analysis.program import ModuleInfo, Program
-from torchlint.analysis.state import State, merge
+from torchlint.analysis.state import State, merge, written_since
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
@@ -696,7 +696,7 @@ def alternatives_now(value: Value) -> tuple[Value, ...]:
 
 def _changes(before: State, after: State) -> bool:
     """Whether a loop's first pass left anything different that the second may read."""
-    for cell in after.changed:
+    for cell in written_since(before, after)[1]:
         old, new = before.read(cell), after.read(cell)
         if old is not new and any(key in old and old[key] is not value for key, value in new.items()):
             return True

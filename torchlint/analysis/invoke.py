@@ -25,6 +25,7 @@ from torchlint.analysis.values import (
     ModuleValue,
     Partial,
     Shape,
+    Source,
     Super,
     Tensor,
     Trail,
@@ -132,7 +133,7 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
             if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
                 bound = operate.bind(op, f".{func.name}()", [receiver, *args.positional], args.keywords, {})
                 return operate.apply(run, bound, node)
-        callee = objects.attribute(run, union(alternatives(receiver)), func.name, func)
+        callee = union([objects.callee(run, part, func.name, func) for part in alternatives(receiver)])
         return call(run, callee, args, node)
     callee = run.eval(func)
     if isinstance(callee, Extern) and callee.name == "builtins.super":
@@ -189,7 +190,7 @@ def call_one(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Valu
         return call(run, callee.func, merged, node)
     _escape(run, args)
     reason = callee.reason if isinstance(callee, Unknown) and callee.reason else "something unknown"
-    return Unknown(f"result of {reason}"[:_LONGEST_REASON])
+    return Unknown(f"result of {reason}"[:_LONGEST_REASON], _source(args))
 
 
 _LONGEST_REASON = 80
@@ -209,7 +210,7 @@ def call_function(run: Interpreter, function: Function, args: Args, node: ir.Nod
         with run.enter(frame):
             return call_now(run, function, args, node, quiet=True, at=at)
 
-    return operate.later(compute)
+    return operate.later(compute, *args.all())
 
 
 def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
@@ -257,7 +258,7 @@ def call_now(
     program = run.program
     name = definition.name if isinstance(definition, ir.FunctionDef) else "<lambda>"
     if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
-        return Unknown(f"result of {name}")
+        return Unknown(f"result of {name}", _source(args))
     at = at or run.ref(node)
     cell = program.new_cell()
     program.parents[cell] = function.frame
@@ -321,7 +322,7 @@ def handed(value: Value, step: StepRef) -> Value:
     if isinstance(value, Tuple):
         return Tuple(tuple(handed(item, step) for item in value.items))
     if isinstance(value, Lazy):
-        return operate.later(lambda: handed(value.force(), step)) if not value.result else handed(value.result[0], step)
+        return operate.later(lambda: handed(value.force(), step), value) if not value.result else handed(value.result[0], step)
     return value
 
 
@@ -403,7 +404,8 @@ def unknown_args(run: Interpreter, function: Function) -> Args:
 
 def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
     default = param.default
-    if default is not None and not isinstance(default, (ir.Constant, ir.Sequence, ir.Mapping, ir.Unary, ir.Dots)):
+    called = id(function.node) in run.program.visited
+    if default is not None and not called and not isinstance(default, (ir.Constant, ir.Sequence, ir.Mapping, ir.Unary, ir.Dots)):
         value = default_value(run, function, param)
         kinds = (Criterion, Layer, Function, Class, Instance)
         if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in interpret.alternatives_now(value)):
@@ -531,7 +533,7 @@ def _call_foreign(run: Interpreter, instance: Instance, args: Args, node: ir.Nod
                 content = Tuple(tuple(v for k, v in cell.items() if k[:1] != "<" and not isinstance(v, Const)))
             return _fold(run, content, args, node)
     _escape(run, args)
-    return Unknown(f"result of {instance.cls.node.name}")
+    return Unknown(f"result of {instance.cls.node.name}", _source(args))
 
 
 def _fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:
@@ -630,14 +632,12 @@ def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Valu
     if name.startswith(("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")):
         return Extern(name)
     _escape(run, args)
-    return Unknown(f"result of {name}"[:_LONGEST_REASON], _source(name, args))
+    return Unknown(f"result of {name}"[:_LONGEST_REASON], _source(args))
 
 
-def _source(name: str, args: Args) -> str:  # type: ignore[return]
-    if name.endswith("DataLoader"):
-        return "batch"
-    values = [value for value in args.all() if not isinstance(value, (Instance, Layer))]
-    return "parameter" if any(is_batch(value) for value in values) else "other"
+def _source(args: Args) -> Source:
+    """What is made of a batch is taken for one."""
+    return "parameter" if any(is_batch(value) for value in args.all()) else "other"
 
 
 def _escape(run: Interpreter, args: Args) -> None:
@@ -904,7 +904,7 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     _escape(run, args)
     if name in ("size", "dim", "numel"):
         return objects.DIMENSION if args.positional or name != "size" else Items(objects.DIMENSION)
-    return Unknown(f"result of {name}", receiver.source)
+    return Unknown(f"result of {name}", receiver.source if receiver.source != "other" else _source(args))
 
 
 def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:

@@ -55,11 +55,16 @@ DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
 def attribute(run: Interpreter, value: Value, name: str, node: ir.Node) -> Value:
     """`value.name`, not called."""
     if operate.is_pending(value):
-        return operate.later(lambda: attribute(run, union(alternatives(value)), name, node))
+        return operate.later(lambda: attribute(run, union(alternatives(value)), name, node), value)
     parts = alternatives(value)
     if len(parts) == 1:
         return _attribute(run, parts[0], name, node)
     return union([_attribute(run, part, name, node) for part in parts])
+
+
+def callee(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value:
+    """`value.name` as it is called: a method of something unknown is still known by its name."""
+    return Method(part, name) if isinstance(part, Unknown) else _attribute(run, part, name, node)
 
 
 def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value:
@@ -445,7 +450,7 @@ def _row(part: Tensor) -> Tensor:
 def item(run: Interpreter, value: Value, index: int) -> Value:
     """The item at a known position."""
     if operate.is_pending(value):
-        return operate.later(lambda: item(run, union(alternatives(value)), index))
+        return operate.later(lambda: item(run, union(alternatives(value)), index), value)
     out: list[Value] = []
     for part in alternatives(value):
         if isinstance(part, Tuple):
@@ -483,7 +488,7 @@ def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
         return sliced(run, value, index, node)
     key = run.eval(index)
     if operate.is_pending(value):
-        return operate.later(lambda: _subscript(run, union(alternatives(value)), key, node))
+        return operate.later(lambda: _subscript(run, union(alternatives(value)), key, node), value)
     return _subscript(run, value, key, node)
 
 
@@ -530,7 +535,7 @@ def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -
     parts = index.items if isinstance(index, ir.Sequence) else (index,)
     keys = [UNKNOWN if isinstance(p, (ir.Slice, ir.Dots)) else run.eval(p) for p in parts]
     if operate.is_pending(value):
-        return operate.later(lambda: _sliced(run, union(alternatives(value)), parts, keys))
+        return operate.later(lambda: _sliced(run, union(alternatives(value)), parts, keys), value)
     return _sliced(run, value, parts, keys)
 
 
@@ -657,6 +662,9 @@ def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
             write_key(run, part, key, value)
         elif isinstance(part, Container):
             _set_list_item(run, part, key, value)
+        elif isinstance(part, Unknown) and isinstance(target.value, ir.Name) and isinstance(key, Const):
+            # An unknown mapping of which one entry is known from here on.
+            run.assign(target.value, new_dict(run, [(UNKNOWN, part), (key, value)]))
         elif isinstance(part, Tensor) and isinstance(target.value, (ir.Name, ir.Attribute)):
             run.assign(target.value, _overwritten(part, value))
 

@@ -72,9 +72,9 @@ def is_pending(value: Value) -> bool:
     return isinstance(value, Union) and any(is_pending(part) for part in value.alternatives)
 
 
-def later(compute: Callable[[], Value]) -> Lazy:
-    """A value for when it is needed."""
-    return Lazy(compute, [])
+def later(compute: Callable[[], Value], *sources: Value) -> Lazy:
+    """A value for when it is needed, made of these."""
+    return Lazy(compute, [], any(is_batch(source) for source in sources))
 
 
 def kind_of(value: Value) -> Kind:
@@ -99,7 +99,7 @@ def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = N
     """The value that an operation gives, computed now, or later if its inputs are not known yet."""
     at = run.ref(node)
     if any(is_pending(value) for value in _sources(run, bound)):
-        return later(lambda: transfer(run, bound, at, layer))
+        return later(lambda: transfer(run, bound, at, layer), *_sources(run, bound))
     return transfer(run, bound, at, layer)
 
 
@@ -186,7 +186,7 @@ def _made(
     before = part.trail if isinstance(part, Tensor) else None
     label = spelled(bound.name)
     activation = label
-    if isinstance(part, Tensor) and part.activation and kind in ("bounded", "probability", "simplex"):
+    if isinstance(part, Tensor) and part.kind in _FRACTIONS and kind in ("bounded", *_FRACTIONS):
         activation = part.activation
     trail = before
     if kind != "unknown":
@@ -328,7 +328,7 @@ def binary(run: Interpreter, op: str, left: Value, right: Value, node: ir.Node) 
         return _fold(op, left.value, right.value)
     at = run.ref(node)
     if is_pending(left) or is_pending(right):
-        return later(lambda: _either(run, op, left, right, at))
+        return later(lambda: _either(run, op, left, right, at), left, right)
     return _either(run, op, left, right, at)
 
 

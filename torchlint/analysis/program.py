@@ -64,6 +64,8 @@ class Program:
         self.vocabulary: set[str] = {word.decode() for word in self.contracts.loss_words()}
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
+        self.open: set[str] = set()
+        self.sought: set[str] = set()
         self._cells = 0
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
 
@@ -146,6 +148,9 @@ def _gather(body: ir.Block, vocabulary: set[str], words: set[str]) -> None:
         kind = type(stmt)
         if isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
             if not vocabulary.isdisjoint(stmt.words) or not words.isdisjoint(stmt.words):
+                for param in stmt.params if isinstance(stmt, ir.FunctionDef) else ():
+                    if param.default is not None and may_be_criterion(param.default, vocabulary, words):
+                        words.add(param.name)
                 _gather(stmt.body, vocabulary, words)
                 words.add(stmt.name)
         elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):

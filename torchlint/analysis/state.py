@@ -9,19 +9,32 @@ from torchlint.analysis.values import Value, join
 Cell = dict[str, Value]
 
 
+class Fork:
+    """A point at which a state was forked: the cells written between the fork before it and this one."""
+
+    __slots__ = ("before", "changed", "depth")
+
+    def __init__(self, before: Fork | None, changed: set[int]) -> None:
+        self.before = before
+        self.changed = changed
+        self.depth = 0 if before is None else before.depth + 1
+
+
 class State:
     """A heap of cells by number over a base that is never written to.
 
-    A cell is copied on the first write after a fork; `changed` lists those that were ever written.
+    A cell is copied on the first write after a fork. `changed` lists the cells written since the last fork, `forked` the
+    forks before, so that joining two states looks only at what was written since they parted.
     """
 
-    __slots__ = ("base", "cells", "changed", "owned")
+    __slots__ = ("base", "cells", "changed", "forked", "owned")
 
     def __init__(self, base: dict[int, Cell]) -> None:
         self.base = base
         self.cells: dict[int, Cell] = {}
         self.owned: set[int] = set()
         self.changed: set[int] = set()
+        self.forked: Fork | None = None
 
     def read(self, cell: int) -> Cell:
         """The cell's entries, not to be written to."""
@@ -48,10 +61,13 @@ class State:
 
     def fork(self) -> State:
         """A copy that shares all cells until one of the two writes."""
+        if self.changed or self.forked is None:
+            self.forked = Fork(self.forked, self.changed)
+            self.changed = set()
+        self.owned = set()
         other = State(self.base)
         other.cells = dict(self.cells)
-        other.changed = set(self.changed)
-        self.owned = set()
+        other.forked = self.forked
         return other
 
 
@@ -61,17 +77,41 @@ def merge(states: Iterable[State | None]) -> State | None:
     if not live:
         return None
     first = live[0]
-    if len(live) == 1:
-        return first
-    changed = set().union(*(state.changed for state in live))
+    for other in live[1:]:
+        _merge_into(first, other)
+    return first
+
+
+def _merge_into(first: State, other: State) -> None:
+    parted, changed = written_since(first, other)
+    mine, base = first.cells, first.base
     for cell in changed:
-        joined = first.read(cell)
-        for state in live[1:]:
-            joined = _join_cells(joined, state.read(cell))
-        first.cells[cell] = joined
+        a, b = mine.get(cell), other.cells.get(cell)
+        if a is b:
+            continue
+        if a is None:
+            a = base.get(cell)
+        if a is None and b is None:
+            continue
+        mine[cell] = b if a is None and b is not None else _join_cells(a or {}, b if b is not None else other.read(cell))
     first.owned = set()
     first.changed = changed
-    return first
+    first.forked = parted
+
+
+def written_since(a: State, b: State) -> tuple[Fork | None, set[int]]:
+    """The fork at which two states parted, and the cells that either wrote since."""
+    changed = a.changed | b.changed
+    x, y = a.forked, b.forked
+    while x is not y:
+        if y is None or (x is not None and x.depth >= y.depth):
+            assert x is not None
+            changed |= x.changed
+            x = x.before
+        else:
+            changed |= y.changed
+            y = y.before
+    return x, changed
 
 
 def _join_cells(a: Cell, b: Cell) -> Cell:

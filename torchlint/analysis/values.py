@@ -83,6 +83,9 @@ class Union(Value, frozen=True, eq=False):
     alternatives: tuple[Value, ...]
 
 
+Source = Literal["parameter", "batch", "other"]
+
+
 class Unknown(Value, frozen=True, eq=False):
     """Anything. `reason` says why, for people; `source` where it comes from.
 
@@ -91,7 +94,7 @@ class Unknown(Value, frozen=True, eq=False):
     """
 
     reason: str = ""
-    source: Literal["parameter", "batch", "other"] = "other"
+    source: Source = "other"
 
 
 class Lazy(Value, frozen=True, eq=False):
@@ -99,6 +102,7 @@ class Lazy(Value, frozen=True, eq=False):
 
     thunk: Callable[[], Value]
     result: list[Value]
+    batched: bool = False
 
     def force(self) -> Value:
         """The value; Unknown while it is being computed (it depends on itself)."""
@@ -293,7 +297,7 @@ def _merge(a: Value, b: Value) -> Value | None:
             return None
         return Tensor(
             kind=a.kind,
-            activation=min(a.activation, b.activation),
+            activation=a.activation or b.activation,
             dim=a.dim,
             shape=join_shapes(a.shape, b.shape),
             dtype=a.dtype if a.dtype == b.dtype else "unknown",
@@ -350,7 +354,7 @@ def is_batch(value: Value) -> bool:
     if isinstance(value, Unknown):
         return value.source != "other"
     if isinstance(value, Lazy):
-        return bool(value.result) and is_batch(value.result[0])
+        return is_batch(value.result[0]) if value.result else value.batched
     if isinstance(value, Union):
         return any(is_batch(part) for part in value.alternatives)
     return False

@@ -9,6 +9,9 @@ from torchlint.analysis.values import Tensor
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
 
+_GIVE_UNIT = ("sigmoid", "sigmoid()", "sigmoid_()", "softmax", "softmax()", "expit")
+"""A difference of two of these lies between -1 and 1; so do tanh and cosines, which are another matter."""
+
 _UNIT: frozenset[Kind] = frozenset({"probability", "simplex"})
 
 
@@ -34,7 +37,7 @@ def sigmoid_before_with_logits(call: LossCall) -> Iterator[Verdict]:
     """Probabilities, or differences of them, into a two-class loss that applies the sigmoid itself."""
     if _wants_logits(call, "binary"):
         part = _all_of(call, _UNIT | {"bounded"})
-        if part is not None and not (part.kind == "bounded" and "anh" in part.activation):
+        if part is not None and (part.kind != "bounded" or part.activation.lower().endswith(_GIVE_UNIT)):
             yield _verdict(part)
 
 

@@ -26,14 +26,26 @@ def _verdict(given: Tensor, target: Tensor, one: Tensor) -> Verdict:
 @rule("TLN201")
 def squeeze_without_dim(call: LossCall) -> Iterator[Verdict]:
     """`squeeze()` takes the batch dimension away too when a batch holds one sample."""
-    given, target = call.tensor("input"), call.tensor("target")
-    if given is None or target is None or not (given.batched or target.batched):
-        return
-    if given.squeezed is not None and target.squeezed is None and given.batched and call.loss.shapes == "equal":
-        yield _verdict(given, target, given)
-    elif target.squeezed is not None and given.squeezed is None and target.batched:
-        if call.loss.shapes == "equal":
-            yield _verdict(given, target, target)
+    given, target = _squeezed(call, "input"), _squeezed(call, "target")
+    if given is not None and not _is_squeezed(call, "target") and call.loss.shapes == "equal" and call.arg("target"):
+        yield _verdict(given, _some_tensor(call, "target"), given)
+    elif target is not None and call.loss.shapes in ("equal", "index") and not _is_squeezed(call, "input"):
+        yield _verdict(_some_tensor(call, "input"), target, target)
+
+
+def _squeezed(call: LossCall, role: str) -> Tensor | None:
+    """The argument of a role if in every case `squeeze()` may have taken its batch dimension."""
+    found = [part for part in call.arg(role) if isinstance(part, Tensor)]
+    whole = found and len(found) == len(call.arg(role))
+    return found[0] if whole and all(part.squeezed is not None and part.batched for part in found) else None
+
+
+def _is_squeezed(call: LossCall, role: str) -> bool:
+    return any(isinstance(part, Tensor) and part.squeezed is not None for part in call.arg(role))
+
+
+def _some_tensor(call: LossCall, role: str) -> Tensor:
+    return next((part for part in call.arg(role) if isinstance(part, Tensor)), Tensor())
 
 
 def _column(shape: Shape | None, batched: bool) -> bool:
