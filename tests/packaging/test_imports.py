@@ -1,0 +1,84 @@
+"""What linting imports: torch never, and the parser only for a file that needs parsing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GUARD = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "numpy", "torchvision"}:
+            raise RuntimeError(f"linting imports {name}")
+
+sys.meta_path.insert(0, Refuse())
+import json
+from torchlint.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as stop:
+    status = stop.code
+print("\\n" + json.dumps({"status": status, "modules": sorted(sys.modules)}))
+"""
+
+BAD = """import torch
+import torch.nn as nn
+
+def f(x, y):
+    return nn.BCEWithLogitsLoss()(torch.sigmoid(x), y)
+"""
+
+
+def lint(folder: Path, *arguments: str) -> tuple[int, set[str], str]:
+    """Exit code, imported modules, and output of a run in a process of its own."""
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    output, _, last = done.stdout.rstrip().rpartition("\n")
+    result = json.loads(last)
+    return int(result["status"] or 0), set(result["modules"]), output
+
+
+@pytest.mark.parametrize("output_format", ["full", "concise", "json"])
+def test_linting_torch_code_never_imports_torch(tmp_path: Path, output_format: str) -> None:
+    (tmp_path / "a.py").write_text(BAD, "utf-8")
+    status, modules, output = lint(tmp_path, "check", "--output-format", output_format)
+    assert status == 1
+    assert "TLN101" in output
+    assert not {name for name in modules if name.partition(".")[0] == "torch"}
+
+
+def test_a_file_without_losses_is_not_parsed(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import os\n\nprint(os.name)\n", "utf-8")
+    status, modules, _ = lint(tmp_path, "check")
+    assert status == 0
+    assert not modules & {"libcst", "rich", "torchlint.analysis.lower", "libcst.metadata"}
+
+
+def test_a_clean_file_needs_no_positions(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(BAD.replace("torch.sigmoid(x)", "x"), "utf-8")
+    status, modules, _ = lint(tmp_path, "check")
+    assert status == 0
+    assert "libcst" in modules
+    assert not modules & {"torchlint.analysis.positions", "libcst.matchers", "rich"}
+
+
+@pytest.mark.parametrize("arguments", [["rules"], ["explain", "TLN101"], ["config", "--show"], ["--help"]])
+def test_other_commands_parse_nothing(tmp_path: Path, arguments: list[str]) -> None:
+    status, modules, output = lint(tmp_path, *arguments)
+    assert status == 0
+    assert output
+    assert "libcst" not in modules
