@@ -16,7 +16,9 @@ CASES = [
     for page in PAGES
     for case in page.cases
 ]
-CLAIMS = [pytest.param(claim, id=f"{Path(page.path).stem}-{claim.code.line}") for page in PAGES for claim in page.claims]
+CLAIMS = [
+    pytest.param(claim, id=f"{Path(page.path).stem}-{claim.code.line}") for page in PAGES for claim in page.claims
+]
 OF_LOSSES = [page for page in PAGES if Path(page.path).stem >= "TLN1"]
 
 

@@ -91,7 +91,9 @@ def rules_folder() -> Path:
     for folder in (package / "rules", package.parent / "rules"):
         if (folder / "contracts").is_dir():
             return folder
-    raise RulebookError(f"the rulebook is missing: neither {package / 'rules'} nor {package.parent / 'rules'} holds contracts")
+    raise RulebookError(
+        f"the rulebook is missing: neither {package / 'rules'} nor {package.parent / 'rules'} holds contracts"
+    )
 
 
 def parse_page(text: str, origin: str) -> Rule:

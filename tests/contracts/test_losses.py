@@ -18,7 +18,9 @@ torch = pytest.importorskip("torch")
 CONTRACTS: Contracts = load_contracts()
 LOSSES: dict[str, Loss] = CONTRACTS.losses
 TORCH = {key: loss for key, loss in LOSSES.items() if not key.startswith("sigmoid_focal")}
-NOT_A_CALL_THAT_GIVES_A_LOSS = {"AdaptiveLogSoftmaxWithLoss": "gives a pair of output and loss, and holds its own layers"}
+NOT_A_CALL_THAT_GIVES_A_LOSS = {
+    "AdaptiveLogSoftmaxWithLoss": "gives a pair of output and loss, and holds its own layers"
+}
 
 
 def resolve(name: str) -> Any:
