@@ -49,7 +49,7 @@ _UNNAMED = "example.py"
 _LANGUAGES = ("py", "python")
 
 
-class PageError(ValueError):
+class PageError(rulebook.RulebookError):
     """A page whose examples cannot be read; the message names the file and the line."""
 
 
