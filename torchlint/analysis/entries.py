@@ -7,7 +7,7 @@ import traceback
 
 from torchlint.analysis import invoke, ir, objects
 from torchlint.analysis.calls import LossCall
-from torchlint.analysis.interpret import Frame, Interpreter
+from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter, entry_key
 from torchlint.analysis.program import ModuleInfo, Program, linearise
 from torchlint.analysis.state import State
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
@@ -16,24 +16,15 @@ from torchlint.diagnostics import Problem
 from torchlint.findings import Finding
 from torchlint.project import Project
 
-ENTRY_FUEL = 40_000
-"""Steps that one entry may take."""
-
-
 class Recorder(Interpreter):
-    """An interpreter that has every loss call judged. A call judged again in the same context replaces its findings.
-
-    `entry` is the name of the function or class that is being run for want of a caller.
-    """
-
-    entry = ""
+    """An interpreter that has every loss call judged. A call judged again in the same context replaces its findings."""
 
     def record(self, call: LossCall) -> None:
         """Judge a loss call."""
         key = (*self.frame.key, self.frame.path, call.at.node, call.loss.id)
         self.program.findings[key] = judge(call)
-        if self.entry and any(_is_open(part) for value in call.args.values() for part in alternatives(value)):
-            self.program.open.add(self.entry)
+        if self.entries and any(_is_open(part) for value in call.args.values() for part in alternatives(value)):
+            self.entries[-1].open = True
 
 
 def _module_name(path: str) -> str:
@@ -94,26 +85,17 @@ class Entries:
             self.interpreter = Recorder(self.program)
 
     def _functions(self, info: ModuleInfo) -> None:
-        """Functions and classes that may reach a loss, those that nothing else mentions first."""
+        """Functions and classes that may reach a loss."""
         program = self.program
-        assert info.ir is not None
-        found = [stmt for stmt in info.defs.values() if isinstance(stmt, (ir.FunctionDef, ir.ClassDef))]
-        found = [stmt for stmt in found if program.relevant(stmt)]
-        words: list[frozenset[str]] = [stmt.words for stmt in found]
-
-        def mentioned(index: int) -> bool:
-            name = found[index].name
-            return any(name in other for j, other in enumerate(words) if j != index)
-
-        order = sorted(range(len(found)), key=lambda index: (mentioned(index), index))
-        for index in order:
-            stmt = found[index]
+        run = self.interpreter
+        for stmt in info.defs.values():
+            if not isinstance(stmt, (ir.FunctionDef, ir.ClassDef)) or not program.relevant(stmt):
+                continue
             value = program.base.get(info.cell, {}).get(stmt.name)
-            for part in (value,) if value is not None else ():
+            for part in alternatives(value) if value is not None else ():
                 self._begin(info.path, info.cell)
-                self.interpreter.entry = stmt.name
                 if isinstance(part, Function) and part.node is stmt:
-                    self._function(part)
+                    run.is_open(part)
                 elif isinstance(part, Class) and part.node is stmt:
                     self._class(part)
 
@@ -122,25 +104,23 @@ class Entries:
         run.state = State(self.program.base)
         run.frame = Frame(path, cell, ("entry", path), True)
         run.stack = []
+        run.entries = []
         run.fuel = ENTRY_FUEL
         run.standing = frozenset()
-        run.entry = ""
-
-    def _function(self, function: Function) -> None:
-        run = self.interpreter
-        run.frame.key = ("entry", function.path, function.node.id)
-        invoke.call_now(run, function, invoke.unknown_args(run, function), function.node, quiet=True)
 
     def _class(self, cls: Class) -> None:
         """Every method of a class that may reach a loss, on an object made with unknown arguments."""
         run = self.interpreter
         methods = self._methods(cls)
+        if not methods:
+            return
         instance = invoke.construct(run, cls, None, cls.node)
         if not isinstance(instance, Instance):
             return
         objects.instance_cell(run, instance)
         run.standing = frozenset({instance.id})
-        self._call_methods(instance, methods)
+        for method in methods:
+            run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
     def _methods(self, cls: Class) -> list[Function]:
         out: dict[str, Function] = {}
@@ -150,33 +130,7 @@ class Entries:
                     found = self.interpreter.heap.read(item.frame).get(stmt.name)
                     if isinstance(found, Function) and self.program.relevant(stmt):
                         out[stmt.name] = found
-        functions = list(out.values())
-        names = [f.node.words if isinstance(f.node, ir.FunctionDef) else frozenset() for f in functions]
-
-        def mentioned(function: Function) -> bool:
-            assert isinstance(function.node, ir.FunctionDef)
-            mine = function.node.name
-            return any(mine in words for other, words in zip(functions, names, strict=True) if other is not function)
-
-        return sorted(functions, key=mentioned)
-
-    def _call_methods(self, instance: Instance, methods: list[Function]) -> None:
-        run = self.interpreter
-        base = run.heap
-        key = run.frame.key
-        done: set[int] = set()
-        for method in methods:
-            if id(method.node) in done:
-                continue
-            run.state = base.fork()
-            run.fuel = ENTRY_FUEL
-            run.frame.key = (*key, instance.cls.node.id, method.node.id)
-            bound = Function(method.node, method.path, method.frame, instance, method.owner)
-            before = set(self.program.visited)
-            self.program.visited.difference_update(id(m.node) for m in methods)
-            invoke.call_now(run, bound, invoke.unknown_args(run, bound), method.node, quiet=True)
-            done |= self.program.visited & {id(m.node) for m in methods}
-            self.program.visited |= before
+        return list(out.values())
 
     def _escaped(self) -> None:
         """Objects handed to code that we do not see, such as a trainer: it calls their methods."""
@@ -187,11 +141,14 @@ class Entries:
             if instance.id in seen or len(seen) >= _MOST_ESCAPED:
                 continue
             seen.add(instance.id)
-            if instance.id not in self.program.base or not self.program.relevant(instance.cls.node):
+            if instance.id not in self.program.base:
                 continue
-            self._begin(instance.cls.path, instance.cls.frame)
-            run.frame.key = ("escaped", instance.id)
-            self._call_methods(instance, self._methods(instance.cls))
+            for method in self._methods(instance.cls):
+                bound = Function(method.node, method.path, method.frame, instance, method.owner)
+                if self.program.opened.get(entry_key(bound), True):
+                    self._begin(instance.cls.path, instance.cls.frame)
+                    run.frame.key = ("escaped", instance.id, method.node.id)
+                    invoke.call_now(run, bound, invoke.unknown_args(run, bound), method.node, quiet=True)
 
 
 _MOST_ESCAPED = 20

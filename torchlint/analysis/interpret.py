@@ -81,6 +81,22 @@ class Frame:
         self.yields: list[Value] = []
 
 
+class Entry:
+    """A function that is run for want of a caller. `open` says that a caller could tell more of a loss call in it."""
+
+    __slots__ = ("function", "open")
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        self.open = False
+
+
+def entry_key(function: Function) -> tuple[int, int]:
+    """A function, and the class of the object that it is a method of."""
+    receiver = function.receiver
+    return id(function.node), id(receiver.cls.node) if isinstance(receiver, Instance) else 0
+
+
 class Interpreter:
     """Runs entries of a program one after the other. `state` is None where the code cannot be reached."""
 
@@ -94,6 +110,7 @@ class Interpreter:
         self.standing: frozenset[int] = frozenset()
         self.deferring: set[tuple[int, int, str]] = set()
         self.escaped: list[Instance] = []
+        self.entries: list[Entry] = []
 
     # ---- where we are
 
@@ -117,6 +134,35 @@ class Interpreter:
             yield frame
         finally:
             self.frame = outer
+
+    # ---- entries
+
+    def is_open(self, function: Function) -> bool:
+        """Whether a caller could tell more of the loss calls in a function: found by running it once with unknown arguments."""
+        key = entry_key(function)
+        known = self.program.opened.get(key)
+        if known is not None:
+            return known
+        self.program.opened[key] = False
+        saved = (self.state, self.stack, self.fuel, self.frame)
+        self.state = self.heap.fork()
+        self.stack = []
+        self.fuel = ENTRY_FUEL
+        self.frame = Frame(function.path, function.frame, ("entry", *key), True)
+        entry = Entry(function)
+        self.entries.append(entry)
+        try:
+            invoke.call_now(self, function, invoke.unknown_args(self, function), function.node, quiet=True)
+        finally:
+            self.entries.pop()
+            self.state, self.stack, self.fuel, self.frame = saved
+        self.program.opened[key] = entry.open
+        if entry.open:
+            name = function.owner.node.name if function.owner is not None else getattr(function.node, "name", "")
+            self.program.open.add(name)
+            if isinstance(function.receiver, Instance):
+                self.program.open.add(function.receiver.cls.node.name)
+        return entry.open
 
     # ---- modules
 
@@ -683,7 +729,10 @@ class Interpreter:
         return Unknown("text")
 
 
-MODULE_FUEL = 200_000
+ENTRY_FUEL = 20_000
+"""Steps that running one function for want of a caller may take, all that it calls included."""
+
+MODULE_FUEL = 100_000
 """Steps that running one module's body may take, all that it calls included."""
 
 

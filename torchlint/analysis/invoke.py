@@ -217,32 +217,33 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
     definition = function.node
     if isinstance(definition, ir.Lambda):
         return True
-    if run.program.relevant(definition):
-        return True
-    if any(_is_mutable(run, value) for value in args.all()):
-        return True
-    return isinstance(function.receiver, Instance) and _holds_criterion(run, function.receiver)
-
-
-def _is_mutable(run: Interpreter, value: Value) -> bool:
-    """Whether a callee could change a value, or call a loss through it."""
-    for part in value.alternatives if isinstance(value, Union) else (value,):
-        if isinstance(part, (Container, Criterion)):
+    changes = not _CHANGERS.isdisjoint(definition.words)
+    for value in args.all():
+        for part in value.alternatives if isinstance(value, Union) else (value,):
+            if isinstance(part, Criterion) or (changes and isinstance(part, Container)):
+                return True
+            if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
+                return True
+            if isinstance(part, Instance) and _criteria_of(run, part):
+                return True
+    if isinstance(function.receiver, Instance):
+        if not definition.words.isdisjoint(_criteria_of(run, function.receiver)):
             return True
-        if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
-            return True
-        if isinstance(part, Instance) and _holds_criterion(run, part):
-            return True
-    return False
+    return run.program.relevant(definition) and run.is_open(function)
 
 
-def _holds_criterion(run: Interpreter, instance: Instance) -> bool:
-    cell = run.heap.read(instance.id)
-    return any(
-        isinstance(part, Criterion)
-        for value in cell.values()
+_CHANGERS = frozenset((ir.SETS_ITEM, "append", "extend", "insert", "update", "add_module", "setdefault", "pop", "clear"))
+"""Words of a function that may change a list or dict that it is given."""
+
+
+def _criteria_of(run: Interpreter, instance: Instance) -> list[str]:
+    """The attributes of an object that hold a loss."""
+    return [
+        name
+        for name, value in run.heap.read(instance.id).items()
         for part in (value.alternatives if isinstance(value, Union) else (value,))
-    )
+        if isinstance(part, Criterion)
+    ]
 
 
 def call_now(
@@ -259,6 +260,7 @@ def call_now(
     name = definition.name if isinstance(definition, ir.FunctionDef) else "<lambda>"
     if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
         return Unknown(f"result of {name}", _source(args))
+    needed = at is not None
     at = at or run.ref(node)
     cell = program.new_cell()
     program.parents[cell] = function.frame
@@ -288,6 +290,8 @@ def call_now(
         run.stack.pop()
     if not frame.captured:
         run.heap.drop(cell)
+    if needed:
+        result = union(alternatives(result))
     return handed(result, StepRef(at, f"returned by `{name}`"))
 
 
@@ -321,8 +325,6 @@ def handed(value: Value, step: StepRef) -> Value:
         return Union(tuple(handed(part, step) for part in value.alternatives))
     if isinstance(value, Tuple):
         return Tuple(tuple(handed(item, step) for item in value.items))
-    if isinstance(value, Lazy):
-        return operate.later(lambda: handed(value.force(), step), value) if not value.result else handed(value.result[0], step)
     return value
 
 

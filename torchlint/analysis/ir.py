@@ -11,6 +11,10 @@ from typing import Literal
 import msgspec
 
 
+SETS_ITEM = "[]="
+"""The word that stands in `words` for an assignment to an item."""
+
+
 class Node(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Anything with a number."""
 

@@ -14,12 +14,10 @@ from typing import Any
 import libcst as cst
 
 from torchlint.analysis import ir
+from torchlint.analysis.nesting import too_deep
 
 MAX_DEPTH = 120
 """Expressions and blocks nested deeper than this are opaque: no code written by hand comes near it."""
-
-_SAFE_BRACKETS = 400
-"""LibCST's native parser recurses on the C stack; text with more open brackets than this is refused unparsed."""
 
 
 class ParseFailure(Exception):
@@ -45,7 +43,10 @@ def collector_off() -> Iterator[None]:
 
 
 def parse(text: str) -> cst.Module:
-    """Parse with LibCST. Raises ParseFailure with the place for text that is not Python 3."""
+    """Parse with LibCST. Raises ParseFailure with the place for text that is not Python 3, or nested too deeply for it."""
+    deep = too_deep(text)
+    if deep is not None:
+        raise ParseFailure(f"{deep.what} nested too deeply to be parsed", deep.line, 1)
     try:
         with collector_off():
             return cst.parse_module(text)
@@ -118,7 +119,10 @@ class Lowering:
     def assign(self, node: cst.Assign) -> ir.Stmt:
         number = self.new(node)
         value = self.expr(node.value)
-        return ir.Assign(number, tuple(self.expr(target.target) for target in node.targets), value)
+        targets = tuple(self.expr(target.target) for target in node.targets)
+        if any(type(target) is ir.Subscript for target in targets):
+            self.words.add(ir.SETS_ITEM)
+        return ir.Assign(number, targets, value)
 
     def aug_assign(self, node: cst.AugAssign) -> ir.Stmt:
         number = self.new(node)

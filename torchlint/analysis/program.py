@@ -64,6 +64,7 @@ class Program:
         self.vocabulary: set[str] = {word.decode() for word in self.contracts.loss_words()}
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
+        self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()
         self.sought: set[str] = set()
         self._cells = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchlint.analysis.calls import LossCall
-from torchlint.analysis.values import Shape, Tensor
+from torchlint.analysis.values import Shape, Tensor, Trail
 from torchlint.checks.registry import Verdict, rule
+from torchlint.findings import StepRef
 
 
 def _shown(part: Tensor) -> str:
@@ -14,13 +15,16 @@ def _shown(part: Tensor) -> str:
 
 
 def _verdict(given: Tensor, target: Tensor, one: Tensor) -> Verdict:
+    trail = one.trail
+    if one.squeezed is not None:
+        trail = Trail(StepRef(one.squeezed, "`squeeze()` takes away every dimension of size 1"), trail)
     values = {
         "input": given.activation or "the input",
         "target": "the target",
         "input_shape": _shown(given),
         "target_shape": _shown(target),
     }
-    return Verdict(values, one.trail, one.squeezed)
+    return Verdict(values, trail, one.squeezed)
 
 
 @rule("TLN201")
