@@ -33,7 +33,12 @@ class _Fault(click.ClickException):
         from torchlint.report.style import style_for  # noqa: PLC0415
 
         stream = file or sys.stderr
-        click.echo(f"{style_for(stream)('error', 'error')}: {self.message}", file=stream)
+        _say(f"{style_for(stream)('error', 'error')}: {self.message}", stream)
+
+
+def _say(text: str, stream: IO[str] | None = None) -> None:
+    """A line to standard output. click's echo would guess about colours and encodings, which are settled here."""
+    (stream or sys.stdout).write(f"{text}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -78,7 +83,9 @@ def cli() -> None:
 )
 @click.option("--exclude", metavar="PATTERNS", help="Leave these out instead of the defaults (as in .gitignore).")
 @click.option("--extend-exclude", metavar="PATTERNS", help="Leave these out, too.")
-@click.option("--force-exclude/--no-force-exclude", default=None, help="Leave them out even if named on the command line.")
+@click.option(
+    "--force-exclude/--no-force-exclude", default=None, help="Leave them out even if named on the command line."
+)
 @click.option("--confidence", type=click.Choice(["certain", "likely"]), help="Report also what is merely likely.")
 @click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How to report.  [default: full]")
 @click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
@@ -89,7 +96,7 @@ def cli() -> None:
 @click.option("--stdin-filename", metavar="FILE", help="The path of what is read from standard input ('-').")
 @click.option("--quiet", "-q", is_flag=True, help="Report only the findings.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-def check(  # noqa: PLR0913  # one parameter per option
+def check(  # one parameter per option
     paths: tuple[str, ...],
     output_file: str | None,
     statistics: bool,
@@ -136,7 +143,7 @@ def explain(rule: str) -> int:
 
         Console(force_terminal=True).print(Markdown(page))
     else:
-        click.echo(page)
+        _say(page)
     return 0
 
 
@@ -155,7 +162,7 @@ def rules(output_format: str) -> int:
     wide = max((len(each.name) for each in found.values()), default=0)
     for each in found.values():
         off = "" if each.default else style(" (off by default)", "dim")
-        click.echo(f"{style(each.code, each.severity)}  {each.name.ljust(wide)}  {each.summary}{off}")
+        _say(f"{style(each.code, each.severity)}  {each.name.ljust(wide)}  {each.summary}{off}")
     return 0
 
 
@@ -166,25 +173,28 @@ def test_pages(pages: tuple[str, ...], config: str | None) -> int:
     """Run the examples of rulebook pages: Markdown files, or folders of them."""
     from pathlib import Path  # noqa: PLC0415
 
-    from torchlint import engine, testing  # noqa: PLC0415
+    from torchlint import testing  # noqa: PLC0415
     from torchlint.report.style import style_for  # noqa: PLC0415
 
     files = _pages(pages)
     with _faults():
-        contracts = engine.load_contracts(_settings(pages, config, False, {}))
+        settings = _settings(pages, config, False, {})
     style = style_for(sys.stdout)
     failed = total = 0
     for file in files:
-        with _faults():
-            results = testing.run_page(Path(file), contracts)
+        try:
+            with _faults():
+                results = testing.run_page(Path(file), settings)
+        except testing.PageError as error:
+            raise _Fault(str(error)) from error
         for result in results:
             total += 1
             failed += not result.passed
             mark = style("pass", "good") if result.passed else style("FAIL", "error")
-            click.echo(f"{mark}  {file}:{result.line}  {result.title}")
+            _say(f"{mark}  {file}:{result.line}  {result.title}")
             for line in result.message.splitlines() if not result.passed else ():
-                click.echo(f"      {line}")
-    click.echo(f"{total - failed} passed, {failed} failed in {_count(len(files), 'page')}")
+                _say(f"      {line}")
+    _say(f"{total - failed} passed, {failed} failed in {_count(len(files), 'page')}")
     return int(failed > 0)
 
 
@@ -193,7 +203,7 @@ def test_pages(pages: tuple[str, ...], config: str | None) -> int:
 @click.option("--show", is_flag=True, help="Print the settings that hold, and the file they come from (the default).")
 @click.option("--config", metavar="FILE", help="Read the settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
-def show_config(paths: tuple[str, ...], show: bool, config: str | None, isolated: bool) -> int:  # noqa: ARG001
+def show_config(paths: tuple[str, ...], show: bool, config: str | None, isolated: bool) -> int:
     """Print the settings that `check` would use for these paths, as JSON."""
     import msgspec  # noqa: PLC0415
 
@@ -263,21 +273,23 @@ def _write_problems(report: Report) -> None:
 
     style = style_for(sys.stderr)
     for problem in report.problems:
-        click.echo(concise.problem(problem, style), err=True)
+        _say(concise.problem(problem, style), sys.stderr)
     if any(problem.internal for problem in report.problems):
         version = f"torchlint {__version__}, Python {sys.version.split()[0]}, {sys.platform}"
-        click.echo(
+        _say(
             f"An internal error is a defect of torchlint; the other files were linted. Please report it with the file, "
             f"the command ({' '.join(['torchlint', *sys.argv[1:]])}) and the version ({version}).",
-            err=True,
+            sys.stderr,
         )
 
 
-def _write_report(report: Report, output_format: str, output_file: str | None, *, statistics: bool, quiet: bool) -> None:
+def _write_report(
+    report: Report, output_format: str, output_file: str | None, *, statistics: bool, quiet: bool
+) -> None:
     from torchlint.report.style import plain, style_for  # noqa: PLC0415
 
     if output_file is None:
-        click.echo(_rendered(report, output_format, style_for(sys.stdout), statistics=statistics), nl=False)
+        sys.stdout.write(_rendered(report, output_format, style_for(sys.stdout), statistics=statistics))
     else:
         text = _rendered(report, output_format, plain, statistics=statistics)
         try:
@@ -286,9 +298,9 @@ def _write_report(report: Report, output_format: str, output_file: str | None, *
         except OSError as error:
             raise _Fault(f"--output-file: {output_file}: {error.strerror or error}") from error
     if not report.files and not report.problems:
-        click.echo("warning: no Python files found under the given paths", err=True)
+        _say("warning: no Python files found under the given paths", sys.stderr)
     elif not quiet and output_format != "json":
-        click.echo(_summary(report, style_for(sys.stdout)))
+        _say(_summary(report, style_for(sys.stdout)))
 
 
 def _rendered(report: Report, output_format: str, style: Style, *, statistics: bool) -> str:
@@ -342,7 +354,7 @@ def _json(value: Any) -> str:
 
 
 def _echo_json(value: Any) -> None:
-    click.echo(_json(value), nl=False)
+    sys.stdout.write(_json(value))
 
 
 def _rulebook() -> dict[str, Rule]:

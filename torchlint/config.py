@@ -210,7 +210,9 @@ def selection(settings: Settings, rules: Mapping[str, HasCode]) -> Selection:
 def codes_for(selector: str, rules: Mapping[str, HasCode]) -> frozenset[str]:
     """The codes that a code, a prefix or a name stands for; empty if it stands for none."""
     upper = selector.upper()
-    return frozenset(code for code, rule in rules.items() if upper and (code.startswith(upper) or rule.name == selector.lower()))
+    return frozenset(
+        code for code, rule in rules.items() if upper and (code.startswith(upper) or rule.name == selector.lower())
+    )
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str:
@@ -271,7 +273,10 @@ def _known(table: Mapping[str, Any], keys: Iterable[str], where: _Where) -> None
 
 def _convert(value: Any, type_: Any, where: _Where) -> Any:
     if get_origin(type_) is dict and isinstance(value, dict):  # msgspec's paths leave a table's keys out
-        return {key: _convert(each, get_args(type_)[1], where.at(repr(key) if "." in key else key)) for key, each in value.items()}
+        return {
+            key: _convert(each, get_args(type_)[1], where.at(repr(key) if "." in key else key))
+            for key, each in value.items()
+        }
     if get_origin(type_) is Literal and value not in get_args(type_):
         raise where.error(f"expected one of {', '.join(map(repr, get_args(type_)))}, got {value!r}")
     try:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from torchlint.findings import Finding, NodeRef
     from torchlint.rulebook import Rule
 
+STDIN_NAME = "stdin.py"
+"""What standard input is called if no name is given."""
+
 UNUSED, INVALID = "TLN001", "TLN002"
 """The engine's own rules: suppressions that hide nothing, and those that cannot be read."""
 
@@ -59,7 +62,7 @@ def check(
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
-    given = {os.path.normpath(stdin_filename) if stdin_filename else STDIN: stdin or b""} if STDIN in paths else {}
+    given = {os.path.normpath(stdin_filename or STDIN_NAME): stdin or b""} if STDIN in paths else {}
     found = discover([path for path in paths if path != STDIN], settings.discovery)
     files = [*given, *(path for path in found.files if path not in given)]
     missed = [Problem(each.path, each.reason) for each in found.missed]
@@ -187,14 +190,10 @@ def problem_of(path: str, error: SourceError) -> Problem:
 
 
 def internal(path: str, error: BaseException) -> Problem:
-    """A defect of torchlint itself, met at this file."""
-    where = ""
-    if error.__traceback__ is not None:
-        last = error.__traceback__
-        while last.tb_next is not None:
-            last = last.tb_next
-        where = f" at {os.path.basename(last.tb_frame.f_code.co_filename)}:{last.tb_lineno}"
-    return Problem(path, f"{type(error).__name__}: {error}{where}", internal=True)
+    """A defect of torchlint itself, met at this file. The message is the traceback, of which reports show the end."""
+    import traceback  # noqa: PLC0415  # on the way to a report
+
+    return Problem(path, "".join(traceback.format_exception(error, limit=-12)), internal=True)
 
 
 def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes]) -> _Sifted:
@@ -335,7 +334,9 @@ class _File(NamedTuple):
         text = self.reader(place.path).text
         starts = line_starts(text)
         flagged = text[starts[line - 1] : starts[line + place.end_line - place.line]]
-        return hashlib.sha256(f"{code}\0{place.path}\0{' '.join(flagged.split())}".encode("utf-8", "replace")).hexdigest()[:16]
+        return hashlib.sha256(
+            f"{code}\0{place.path}\0{' '.join(flagged.split())}".encode("utf-8", "replace")
+        ).hexdigest()[:16]
 
     def _about_suppressions(
         self, found: Sequence[suppress.Directive], used: Mapping[int, frozenset[str]], codes: frozenset[str]
@@ -344,9 +345,7 @@ class _File(NamedTuple):
         for index, directive in enumerate(found):
             told += [(directive, INVALID, what) for what in self._invalid(directive)]
             told += [(directive, UNUSED, what) for what in self._unused(directive, used.get(index, frozenset()), codes)]
-        hidden = {
-            code: [each for each in found if code in map(str.upper, each.codes)] for code in (UNUSED, INVALID)
-        }
+        hidden = {code: [each for each in found if code in map(str.upper, each.codes)] for code in (UNUSED, INVALID)}
         return [
             self._suppression(directive, code, what)
             for directive, code, what in told

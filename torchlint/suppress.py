@@ -113,9 +113,7 @@ def _directives(text: str) -> Iterator[Directive]:
             last = bisect_right(starts, comment.statement_end)
             if directive.kind == "ignore-file":
                 first, last = 1, last_line
-            yield directive._replace(
-                line=line, column=column, end_column=end_column, first_line=first, last_line=last
-            )
+            yield directive._replace(line=line, column=column, end_column=end_column, first_line=first, last_line=last)
 
 
 class _Comment(NamedTuple):

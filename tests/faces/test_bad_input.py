@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,10 @@ from tests.faces.conftest import BAD, GOOD, ROOT, Run, Tree
 BROKEN: dict[str, tuple[bytes, str]] = {
     "syntax error": (b"from torch.nn import BCELoss\nx = (1,\ny = = 2\n", "broken.py:"),
     "Python 2": (b"from torch.nn import BCELoss\nprint 'a'\n", "broken.py:2"),
-    "no UTF-8": (b"from torch.nn import BCELoss\nx = 'caf\xe9'\n", "broken.py:2:9: error: byte 0xe9 is not valid UTF-8"),
+    "no UTF-8": (
+        b"from torch.nn import BCELoss\nx = 'caf\xe9'\n",
+        "broken.py:2:9: error: byte 0xe9 is not valid UTF-8",
+    ),
     "mixed encodings": (
         "# coding: ascii\nBCELoss = 'é'\n".encode(),
         "broken.py:2:12: error: byte 0xc3 is not valid in the declared encoding ascii",
@@ -23,7 +28,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "encoding that is no text": (b"# coding: hex\nBCELoss = 1\n", "declares the encoding hex"),
     "BOM against coding": (b"\xef\xbb\xbf# coding: latin-1\nBCELoss = 1\n", "byte order mark"),
     "null byte": (b"BCELoss = 1\nx = '\0'\n", "broken.py:2:6: error: contains a null byte"),
-    "too large": (b"BCELoss = 1\n" + b"x = [1, 2, 3, 4]\n" * 320_000, "5.4 MB of Python code, more than the limit of 1 MB"),
+    "too large": (
+        b"BCELoss = 1\n" + b"x = [1, 2, 3, 4]\n" * 320_000,
+        "5.4 MB of Python code, more than the limit of 1 MB",
+    ),
     "unclosed string": (b"BCELoss = '''\n", "broken.py:"),
     "too deep": (b"BCELoss = " + b"(" * 20_000 + b")" * 20_000, "broken.py"),
     "binary": (b"\x7fELF\x02\x01BCELoss" + bytes(range(256)), "broken.py:"),
@@ -48,7 +56,9 @@ FINE: dict[str, bytes] = {
     "form feeds": b"BCELoss = 1\x0c\nx = 2\x0c\n",
     "a large file without losses": b"x = [1, 2, 3, 4]\n" * 320_000,
     "latin-1 declared": "# -*- coding: latin-1 -*-\nBCELoss = 'é'\n".encode("latin-1"),
-    "declared in the second line": "#!/usr/bin/env python\n# vim: set fileencoding=cp1252 :\nBCELoss = '€'\n".encode("cp1252"),
+    "declared in the second line": "#!/usr/bin/env python\n# vim: set fileencoding=cp1252 :\nBCELoss = '€'\n".encode(
+        "cp1252"
+    ),
 }
 
 
@@ -72,7 +82,7 @@ def test_line_ends_and_a_byte_order_mark_do_not_move_a_finding(
 def test_columns_count_code_points(tree: Tree, torchlint: Run) -> None:
     tree({"a.py": BAD.replace("return criterion", "é = '😀'; return criterion")})
     result = torchlint("check", "a.py", "--output-format", "concise")
-    assert result.out.startswith("a.py:8:22: TLN101 "), result
+    assert result.out.startswith("a.py:8:21: TLN101 "), result
 
 
 def test_a_path_that_does_not_exist(tree: Tree, torchlint: Run) -> None:
@@ -96,13 +106,20 @@ def test_links_that_loop_and_folders_named_like_files(tree: Tree, torchlint: Run
     assert (named.code, named.err) == (2, "self.py: error: Too many levels of symbolic links\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="everything is readable")
-def test_unreadable_files_and_folders(tree: Tree, torchlint: Run) -> None:
-    root = tree({"a.py": BAD, "secret.py": BAD, "folder/b.py": BAD})
-    (root / "secret.py").chmod(0)
-    (root / "folder").chmod(0)
+def test_unreadable_files_and_folders(tree: Tree, torchlint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree({"a.py": BAD, "secret.py": BAD, "folder/b.py": BAD})
+
+    def refusing(name: str, right: Callable[..., Any]) -> Callable[..., Any]:  # root may read everything, so no chmod
+        def call(path: Any, *rest: Any) -> Any:
+            if isinstance(path, str) and path == name:
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return right(path, *rest)
+
+        return call
+
+    monkeypatch.setattr(os, "open", refusing("secret.py", os.open))
+    monkeypatch.setattr(os, "scandir", refusing("folder", os.scandir))
     result = torchlint("check", "--output-format", "concise")
-    (root / "folder").chmod(0o700)
     assert "secret.py: error: cannot be read: Permission denied" in result.err
     assert "folder: error: Permission denied" in result.err
     assert result.out.startswith("a.py:8:12")
@@ -118,7 +135,9 @@ def test_a_file_that_vanishes_during_the_run(tmp_path: Path, monkeypatch: pytest
     gone = str(tmp_path / "gone.py")
     monkeypatch.setattr(engine, "discover", lambda *_: Discovered((gone, str(tmp_path / "a.py")), ()))
     report = engine.check(["."], Settings())
-    assert [(each.path, each.message) for each in report.problems] == [(gone, "cannot be read: No such file or directory")]
+    assert [(each.path, each.message) for each in report.problems] == [
+        (gone, "cannot be read: No such file or directory")
+    ]
     assert [each.code for each in report.diagnostics] == ["TLN101"]
     assert report.exit_code == 2
 
@@ -143,7 +162,7 @@ lower.lower = wrong
     )
     path = os.pathsep.join([str(ROOT), str(folder / "hook")])
     result = torchlint("check", "--output-format", "concise", PYTHONPATH=path)
-    assert "b.py: internal error: KeyError: 'a defect'" in result.err
+    assert "b.py: internal error: KeyError: 'a defect' at sitecustomize.py:6 (" in result.err
     assert "Please report it" in result.err
     assert [line.split(":")[0] for line in result.out.splitlines()[:-1]] == ["a.py", "z.py"]
     assert result.code == 2

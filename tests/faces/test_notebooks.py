@@ -14,9 +14,14 @@ from tests.faces.conftest import BAD, Run, Tree
 from torchlint.notebook import from_bytes, to_python
 from torchlint.source import split_lines
 
+PIECES = (*"x=!%?/,;:'\"([{)]}#\\ \t\n\r", "%%time", "%%bash", "'''", "\r\n", "if x: ")
+KEYS = ("cells", "cell_type", "source", "metadata", "worksheets", "kernelspec", "language")
+
 
 def notebook(*cells: str | list[str], language: str = "python", **more: Any) -> str:
-    made = [{"cell_type": "code", "metadata": {}, "outputs": [], "source": cell} for cell in cells]
+    made: list[dict[str, Any]] = [
+        {"cell_type": "code", "metadata": {}, "outputs": [], "source": cell} for cell in cells
+    ]
     return json.dumps({"cells": made, "metadata": {"kernelspec": {"language": language}}, "nbformat": 4, **more})
 
 
@@ -46,7 +51,7 @@ def test_ipython_becomes_python(cell: str, python: str) -> None:
     ast.parse(python)
 
 
-@given(st.lists(st.sampled_from(list("x=!%?/,;:'\"([{)]}#\\ \t\n\r") + ["%%time", "%%bash", "'''", "\r\n", "if x: "])).map("".join))
+@given(st.lists(st.sampled_from(PIECES)).map("".join))
 def test_every_cell_keeps_its_lines(cell: str) -> None:
     ends = [line[len(line.rstrip("\r\n")) :] for line in split_lines(cell)]
     replaced = split_lines(to_python(cell))
@@ -54,7 +59,18 @@ def test_every_cell_keeps_its_lines(cell: str) -> None:
     assert sum(map(bool, ends)) == len(ends) - (len(replaced) < len(ends)) or len(replaced) == len(ends)
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["cells", "cell_type", "source", "metadata", "worksheets", "kernelspec", "language"]), inner)))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(KEYS),
+                inner,
+            )
+        ),
+    )
+)
 def test_any_json_is_a_notebook_or_a_clear_refusal(value: Any) -> None:
     from torchlint.source import SourceError
 
@@ -68,7 +84,7 @@ def test_any_json_is_a_notebook_or_a_clear_refusal(value: Any) -> None:
 
 def test_a_finding_has_its_cell_and_the_line_in_it(tree: Tree, torchlint: Run) -> None:
     setup, _, loss = BAD.partition("def ")
-    cells = ["%%bash\nls", setup.splitlines(keepends=True), f"!nvidia-smi\n%%time\ndef {loss}"]
+    cells: list[str | list[str]] = ["%%bash\nls", setup.splitlines(keepends=True), f"!nvidia-smi\n%%time\ndef {loss}"]
     cells[2] = f"%%time\n!nvidia-smi\ndef {loss}"
     tree({"n.ipynb": notebook(*cells)})
     result = torchlint("check", "--output-format", "concise")

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from tests.faces.conftest import BAD, GOOD, ROOT, Run, Tree
@@ -107,17 +107,19 @@ def test_statistics_and_output_file(tree: Tree, torchlint: Run) -> None:
     assert json.loads(torchlint("check", "--statistics", "--output-format", "json").out)[0]["count"] == 2
     assert torchlint("check", "--output-format", "json", "--output-file", "out.json").out == ""
     assert len(json.loads((root / "out.json").read_text())) == 3
-    assert torchlint("check", "--output-file", "no/such/folder").err.startswith("error: --output-file: no/such/folder: ")
+    assert torchlint("check", "--output-file", "no/such/folder").err.startswith(
+        "error: --output-file: no/such/folder: "
+    )
 
 
 def test_standard_input(tree: Tree, torchlint: Run) -> None:
     tree({"pkg/torchlint.toml": 'per-file-ignores = {"quiet.py" = ["TLN1"]}', "pkg/net.py": GOOD})
     code = BAD.encode()
-    assert torchlint("check", "-", "--output-format", "concise", stdin=code).out.startswith("-:8:12: TLN101 ")
+    assert torchlint("check", "-", "--output-format", "concise", stdin=code).out.startswith("stdin.py:8:12: TLN101 ")
     named = torchlint("check", "-", "--stdin-filename", "pkg/net.py", "--output-format", "concise", stdin=code)
     assert named.out.startswith("pkg/net.py:8:12: TLN101 ")
     assert torchlint("check", "-", "--stdin-filename", "pkg/quiet.py", stdin=code).code == 0
-    assert torchlint("check", "-", stdin=b"BCELoss = '\xff'").err.startswith("-:1:12: error: byte 0xff")
+    assert torchlint("check", "-", stdin=b"BCELoss = '\xff'").err.startswith("stdin.py:1:12: error: byte 0xff")
 
 
 def test_colour(tree: Tree, torchlint: Run) -> None:
@@ -128,14 +130,22 @@ def test_colour(tree: Tree, torchlint: Run) -> None:
 
 
 def test_control_characters_do_not_reach_the_terminal(tree: Tree, torchlint: Run) -> None:
-    tree({"a.py": BAD.replace("labels)\n", "labels), '\x1b[2J'\n").replace("(logits, labels), '\x1b[2J'", "(logits, labels)")})
+    tree(
+        {
+            "a.py": BAD.replace("labels)\n", "labels), '\x1b[2J'\n").replace(
+                "(logits, labels), '\x1b[2J'", "(logits, labels)"
+            )
+        }
+    )
     result = torchlint("check")
     assert "TLN101" in result.out
     assert "\x1b" not in result.out
 
 
 def test_a_terminal_without_utf8(tree: Tree, torchlint: Run) -> None:
-    tree({"a.py": BAD.replace("labels)\n", "labels), '日本'\n").replace("(logits, labels), '日本'", "(logits, labels)")})
+    tree(
+        {"a.py": BAD.replace("labels)\n", "labels), '日本'\n").replace("(logits, labels), '日本'", "(logits, labels)")}
+    )
     result = torchlint("check", PYTHONIOENCODING="ascii")
     assert result.code == 1
     assert "\\u65e5" in result.out
@@ -150,7 +160,9 @@ def test_a_closed_pipe_and_an_interrupt_are_quiet(tree: Tree) -> None:
     assert piped.stdout is not None and piped.stderr is not None
     piped.stdout.close()
     assert piped.stderr.read() == b""
-    waiting = subprocess.Popen([*command, "-"], cwd=root, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    waiting = subprocess.Popen(
+        [*command, "-"], cwd=root, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     time.sleep(1.0)
     waiting.send_signal(signal.SIGINT)
     assert waiting.wait(20) == 130
@@ -188,7 +200,11 @@ def test_help_is_quick_and_a_file_without_losses_needs_no_parser(tmp_path: Path)
     for arguments in (["--help"], ["check", "a.py"]):
         code = f"import sys\nfrom torchlint.cli import main\ntry:\n    main({arguments})\nfinally:\n    print(sorted(sys.modules))"
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=True
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=True,
         )
         for heavy in (b"'libcst'", b"'rich'", b"'pathspec'", b"'torch'", b"'numpy'"):
             assert heavy not in done.stdout

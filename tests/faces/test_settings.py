@@ -97,11 +97,15 @@ def test_the_innermost_file_counts_and_torchlint_toml_wins_in_a_folder(tree: Tre
 def test_selection(settings: str, arguments: list[str], reported: bool, tree: Tree, torchlint: Run) -> None:
     tree({"pkg/a.py": BAD, "torchlint.toml": settings})
     result = torchlint("check", "--output-format", "concise", *arguments)
-    assert ("TLN101" in result.out, result.err.replace("warning: no Python", "")[:1] == "e") == (reported, False), result
+    assert ("TLN101" in result.out, result.err.replace("warning: no Python", "")[:1] == "e") == (reported, False), (
+        result
+    )
 
 
 def test_a_loss_of_the_users_own(tree: Tree, torchlint: Run) -> None:
-    code = BAD.replace("nn.BCEWithLogitsLoss", "losses.MyLoss").replace("from torch import nn", "from mylib import losses")
+    code = BAD.replace("nn.BCEWithLogitsLoss", "losses.MyLoss").replace(
+        "from torch import nn", "from mylib import losses"
+    )
     table = 'classes = ["mylib.losses.MyLoss"]\nfamily = "binary"\nargs = [{name = "input", role = "input", accepts = ["raw"]}]\n'
     tree({"a.py": code, "losses.toml": f"[loss.mine]\n{table}", "torchlint.toml": 'contracts = ["losses.toml"]'})
     by_file = torchlint("check", "--output-format", "concise")
@@ -113,6 +117,11 @@ def test_a_loss_of_the_users_own(tree: Tree, torchlint: Run) -> None:
 
 def test_unknown_selectors_on_the_command_line(torchlint: Run) -> None:
     assert torchlint("check", "--select", "TLN9").err.startswith('error: select: unknown rule "TLN9"')
-    assert torchlint("check", "--per-file-ignores", "TLN1").err.startswith("error: --per-file-ignores: expected PATTERN:CODE")
-    assert torchlint("check", "--config", "none.toml").err == "error: none.toml: cannot be read: No such file or directory\n"
+    assert torchlint("check", "--per-file-ignores", "TLN1").err.startswith(
+        "error: --per-file-ignores: expected PATTERN:CODE"
+    )
+    assert (
+        torchlint("check", "--config", "none.toml").err
+        == "error: none.toml: cannot be read: No such file or directory\n"
+    )
     assert torchlint("check", "--selct", "TLN1").code == 2

@@ -72,7 +72,9 @@ def test_a_suppression(call: str, reported: list[str], tree: Tree, torchlint: Ru
         ("# torchlint: ignore[TLN101, TLN001] soon again", [], []),
     ],
 )
-def test_one_that_hides_nothing(comment: str, arguments: list[str], reported: list[str], tree: Tree, torchlint: Run) -> None:
+def test_one_that_hides_nothing(
+    comment: str, arguments: list[str], reported: list[str], tree: Tree, torchlint: Run
+) -> None:
     tree({"a.py": GOOD.rstrip() + f"  {comment}\n", "no_loss.py": f"x = 1  {comment}\n"})
     result = torchlint("check", "--output-format", "concise", *arguments)
     assert [line.split()[1] for line in result.out.splitlines()[:-1]] == reported * 2, result
@@ -83,7 +85,13 @@ def test_in_a_file_that_does_not_parse_nothing_is_unused(tree: Tree, torchlint: 
     assert "TLN001" not in torchlint("check").out
 
 
-@given(st.lists(st.sampled_from(["x = 1", "'''", '"', "(", ")", "#", "\\", "\r\n", "\n", "\r", "# noqa", "# torchlint: ignore[A]"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["x = 1", "'''", '"', "(", ")", "#", "\\", "\r\n", "\n", "\r", "# noqa", "# torchlint: ignore[A]"]
+        )
+    )
+)
 def test_any_text_is_scanned_and_every_comment_is_where_it_says(pieces: list[str]) -> None:
     text = " ".join(pieces)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 
 from torchlint.config import display
@@ -28,7 +30,18 @@ def problem(each: Problem, style: Style) -> str:
         parts.append(f"cell {each.cell}")
     parts += [str(number) for number in (each.line, each.column) if number is not None]
     label = "internal error" if each.internal else "error"
-    return f"{style(':'.join(parts), 'bold')}: {style(label, 'error')}: {each.message}"
+    message = _last_words(each.message) if each.internal else each.message
+    return f"{style(':'.join(parts), 'bold')}: {style(label, 'error')}: {message}"
+
+
+def _last_words(message: str) -> str:
+    """What a traceback comes down to: the exception and where it was raised; the whole with TORCHLINT_TRACEBACK=1."""
+    lines = message.strip().splitlines()
+    if len(lines) <= 1 or os.environ.get("TORCHLINT_TRACEBACK"):
+        return message
+    places = re.findall(r'File "(.*)", line (\d+)', message)
+    where = f" at {os.path.basename(places[-1][0])}:{places[-1][1]}" if places else ""
+    return f"{lines[-1].strip()}{where} (TORCHLINT_TRACEBACK=1 shows the traceback)"
 
 
 def where(place: Place) -> str:

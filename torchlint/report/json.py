@@ -38,7 +38,7 @@ def _step(step: Step) -> dict[str, Any]:
 
 def _place(place: Place) -> dict[str, Any]:
     return {
-        "filename": place.path if place.path == "-" else os.path.abspath(place.path),
+        "filename": os.path.abspath(place.path),
         "cell": place.cell,
         "location": {"row": place.line, "column": place.column},
         "end_location": {"row": place.end_line, "column": place.end_column},

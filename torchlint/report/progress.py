@@ -34,7 +34,9 @@ class Bar:
             bar, task = self.shown
             bar.update(task, completed=self.done, total=total, description=path[-40:])
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.shown is not None:
             self.shown[0].stop()
 

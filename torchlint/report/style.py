@@ -31,6 +31,6 @@ def coloured(text: str, style: str) -> str:
     return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
 
 
-def plain(text: str, style: str) -> str:  # noqa: ARG001  # the same signature as `coloured`
+def plain(text: str, style: str) -> str:  # the same signature as `coloured`
     """The text as it is."""
     return text
