@@ -91,7 +91,11 @@ def _blocks(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
             (EXPRESSIONS, body),
         ),
     ]
-    return st.one_of([st.tuples(*parts).map(lambda given, build=build: build(*given)) for build, parts in make])
+    return st.one_of([st.tuples(*parts).map(_spread(build)) for build, parts in make])
+
+
+def _spread(build: Callable[..., str]) -> Callable[[tuple[str, ...]], str]:
+    return lambda given: build(*given)
 
 
 @st.composite

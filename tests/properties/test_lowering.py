@@ -64,7 +64,7 @@ class Expected(ast.NodeVisitor):
         self.generic_visit(node)
         self.in_fstring -= 1
 
-    visit_TemplateStr = visit_JoinedStr
+    visit_TemplateStr = visit_JoinedStr  # noqa: N815
 
     def visit_Name(self, node: ast.Name) -> None:
         self.names[node.id] += 1
@@ -216,4 +216,4 @@ def test_random_text_lowers_or_is_refused(text: str) -> None:
     try:
         lower(text, "a.py")
     except ParseFailure as failure:
-        assert failure.message  # noqa: PT017
+        assert failure.message
