@@ -49,6 +49,13 @@ class Project:
             module = self._modules[path] = lower(self.read(path).text, path)
         return module
 
+    def size(self, path: str) -> int:
+        """The size of a file in bytes; 0 if it cannot be told."""
+        try:
+            return os.path.getsize(path)
+        except OSError:
+            return 0
+
     def mentions(self, path: str, names: frozenset[str], modules: frozenset[str]) -> bool:
         """Whether a file imports one of the names, or one of the modules and uses one of the names. A byte search."""
         try:

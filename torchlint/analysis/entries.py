@@ -45,6 +45,7 @@ class Entries:
     def __init__(self, project: Project, roots: frozenset[str]) -> None:
         self.program = Program(project, roots)
         self.interpreter = Recorder(self.program)
+        self.budget = max(_CALLERS_AT_LEAST, sum(map(project.size, roots)) // _CALLERS_SHARE)
 
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far, each finding once."""
@@ -62,11 +63,14 @@ class Entries:
             return []
         program.sought |= wanted
         modules = frozenset(_module_name(path) for path in program.roots)
-        found = [
-            path
-            for path in program.project.paths
-            if path not in program.roots and program.project.mentions(path, frozenset(wanted), modules)
-        ]
+        found = []
+        for path in program.project.paths:
+            if path in program.roots or not program.project.mentions(path, frozenset(wanted), modules):
+                continue
+            self.budget -= program.project.size(path)
+            if self.budget < 0:
+                break
+            found.append(path)
         program.roots = program.roots | frozenset(found)
         program.vocabulary |= wanted
         return found
@@ -152,3 +156,7 @@ class Entries:
 
 
 _MOST_ESCAPED = 20
+
+_CALLERS_AT_LEAST = 300_000
+_CALLERS_SHARE = 8
+"""How many bytes of callers are read: so many at least, or this part of what the roots hold."""

@@ -505,7 +505,7 @@ class Interpreter:
         outer = self.frame.training
         for item in stmt.items:
             value = self.eval(item.value)
-            if any(isinstance(v, Extern) and v.name in _NO_GRAD for v in alternatives_now(value)):
+            if isinstance(value, Extern) and value.name in _NO_GRAD:
                 self.frame.training = None
             if item.target is not None:
                 self.assign(item.target, value if isinstance(value, Instance) else Unknown("context manager"))
@@ -544,10 +544,7 @@ class Interpreter:
 
     def make_class(self, stmt: ir.ClassDef) -> Class:
         """A class: its body run in a cell of its own."""
-        bases: list[Value] = []
-        for base in stmt.bases:
-            if base.keyword is None and not base.star:
-                bases.extend(alternatives(self.eval(base.value)))
+        bases = [self.eval(base.value) for base in stmt.bases if base.keyword is None and not base.star]
         program = self.program
         cell = program.new_cell()
         frame = self.frame
@@ -584,9 +581,21 @@ class Interpreter:
         while cell is not None:
             found = state.read(cell).get(name)
             if found is not None:
-                return self.settle(found, self.frame.path) if type(found) is Pending else found
+                return self.deferred(found, self.frame.path) if type(found) is Pending else found
             cell = parents.get(cell)
         return self.global_name(name)
+
+    def deferred(self, pending: Pending, path: str) -> Value:
+        """What an import binds; a module that has not been run yet and makes no loss is run only when the value is needed."""
+        owner = self.program.imported(pending, path)
+        if isinstance(owner, ModuleValue) and pending.name and self.can_wait(owner.path):
+            return operate.later(lambda: self.settle(pending, path))
+        return self.settle(pending, path)
+
+    def can_wait(self, path: str) -> bool:
+        """Whether a module may stay unread for now."""
+        info = self.program.modules.get(path)
+        return path not in self.program.roots and (info is None or not info.started)
 
     def global_name(self, name: str) -> Value:
         """A name that the module's finished body, its star imports or Python itself bind."""

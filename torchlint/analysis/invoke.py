@@ -133,12 +133,55 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
             if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
                 bound = operate.bind(op, f".{func.name}()", [receiver, *args.positional], args.keywords, {})
                 return operate.apply(run, bound, node)
-        callee = union([objects.callee(run, part, func.name, func) for part in alternatives(receiver)])
+            if func.name not in _NEEDED_AT_ONCE and _can_wait(run, func.name, args):
+                return _call_later(run, operate.later(lambda: _method_of(run, receiver, func)), args, node, receiver)
+        callee = _method_of(run, receiver, func)
+        if operate.is_pending(callee) and _can_wait(run, func.name, args):
+            return _call_later(run, callee, args, node)
         return call(run, callee, args, node)
     callee = run.eval(func)
+    if operate.is_pending(callee) and isinstance(func, ir.Name):
+        args = arguments(run, node)
+        if _can_wait(run, func.name, args):
+            return _call_later(run, callee, args, node)
+        return call(run, callee, args, node)
     if isinstance(callee, Extern) and callee.name == "builtins.super":
         return _super(run, arguments(run, node))
     return call(run, callee, arguments(run, node), node)
+
+
+_NEEDED_AT_ONCE = frozenset(
+    "backward train eval append extend insert update add_module register_module setdefault pop clear load_state_dict".split()
+)
+"""Methods that change their object, or that show that it is a loss."""
+
+
+def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
+    return union([objects.callee(run, part, func.name, func) for part in alternatives(receiver)])
+
+
+def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
+    """Whether a call of something that was not read yet may wait: it calls no loss and changes none of its arguments."""
+    low = name.lower()
+    if name in run.program.vocabulary or "loss" in low or "criterion" in low:
+        return False
+    for value in args.all():
+        for part in value.alternatives if isinstance(value, Union) else (value,):
+            if isinstance(part, (Criterion, Container)) or (isinstance(part, Instance) and _criteria_of(run, part)):
+                return False
+            if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
+                return False
+    return True
+
+
+def _call_later(run: Interpreter, callee: Value, args: Args, node: ir.Node, *sources: Value) -> Value:
+    frame = run.frame
+
+    def compute() -> Value:
+        with run.enter(frame):
+            return call(run, callee, args, node)
+
+    return operate.later(compute, *args.all(), *sources)
 
 
 def _super(run: Interpreter, args: Args) -> Value:

@@ -73,6 +73,8 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
     if isinstance(part, Instance):
         return instance_attribute(run, part, name, node)
     if isinstance(part, ModuleValue):
+        if run.can_wait(part.path):
+            return operate.later(lambda: run.member(part.path, name))
         return run.member(part.path, name)
     if isinstance(part, Class):
         found = class_attribute(run, part, name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.state import Cell
-from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value
+from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value, alternatives
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
@@ -227,7 +227,7 @@ def linearise(cls: Class) -> list[Class]:
         current = todo.pop(0)
         if all(current.node is not other.node for other in order):
             order.append(current)
-            todo = [base for base in current.bases if isinstance(base, Class)] + todo
+            todo = [base for base in resolved_bases(current) if isinstance(base, Class)] + todo
     return order
 
 
@@ -236,7 +236,12 @@ _MAX_BASES = 40
 
 def foreign_bases(cls: Class) -> list[Value]:
     """The bases that are not classes of the project."""
-    return [base for item in linearise(cls) for base in item.bases if not isinstance(base, Class)]
+    return [base for item in linearise(cls) for base in resolved_bases(item) if not isinstance(base, Class)]
+
+
+def resolved_bases(cls: Class) -> list[Value]:
+    """The bases of a class; modules that only define them are read now."""
+    return [part for base in cls.bases for part in alternatives(base)]
 
 
 def decorator_names(node: ir.FunctionDef | ir.ClassDef) -> list[str]:
