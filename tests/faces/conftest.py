@@ -95,17 +95,13 @@ def in_process(folder: Path, arguments: Sequence[str], stdin: bytes, variables: 
 def in_this_process(folder: Path, arguments: Sequence[str], stdin: bytes, variables: Mapping[str, str]) -> Result:
     """Run the command by calling its main function; the working folder is already the right one."""
     assert Path.cwd() == folder and not variables
-    out, err = io.BytesIO(), io.BytesIO()
+    held = io.BytesIO(), io.BytesIO()
+    out, err = (io.TextIOWrapper(each, encoding="utf-8", write_through=True) for each in held)
     before = sys.stdin
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
     try:
-        with redirect_stdout(_text(out)), redirect_stderr(_text(err)), pytest.raises(SystemExit) as end:
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
             main(list(arguments))
     finally:
         sys.stdin = before
-    texts = [held.getvalue().decode() for held in (out, err)]
-    return Result(int(end.value.code or 0), *texts)
-
-
-def _text(held: io.BytesIO) -> io.TextIOWrapper:
-    return io.TextIOWrapper(held, encoding="utf-8", write_through=True)
+    return Result(int(end.value.code or 0), *(each.getvalue().decode() for each in held))
