@@ -151,9 +151,9 @@ def _is_python(notebook: Mapping[str, Any]) -> bool:
 
 def _code_cells(notebook: Mapping[str, Any]) -> Iterator[str | None]:
     """The code of each code cell in order; None for one in another language, which still counts."""
-    cells = list(notebook.get("cells") or [])
-    for sheet in notebook.get("worksheets") or []:
-        cells += _table(sheet).get("cells") or []
+    cells = _list(notebook.get("cells"))
+    for sheet in _list(notebook.get("worksheets")):
+        cells = [*cells, *_list(_table(sheet).get("cells"))]
     for cell in map(_table, cells):
         if cell.get("cell_type") != "code":
             continue
@@ -166,6 +166,10 @@ def _code_cells(notebook: Mapping[str, Any]) -> Iterator[str | None]:
 
 def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _not_python(code: str, number: int) -> SourceNote | None:
