@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torchlint.discover import Rules, discover, has_loss_word, prefilter
@@ -85,6 +85,7 @@ def test_a_missing_path_is_told_and_the_others_are_found(folder: Path) -> None:
     assert [each.path for each in result.missed] == ["nowhere", "a\0b"]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

@@ -133,17 +133,17 @@ def check(  # one parameter per option
 def explain(rule: str) -> int:
     """Print the page of a rule, given its code or name."""
     found = _rule(rule)
-    with open(found.path, encoding="utf-8") as file:
-        page = file.read()
     from torchlint.report.style import wants_colour  # noqa: PLC0415
 
     if wants_colour(sys.stdout):
         from rich.console import Console  # noqa: PLC0415  # 60 ms
         from rich.markdown import Markdown  # noqa: PLC0415
 
+        page = f"# {found.code}: {found.name}\n\n*{found.summary} ({found.severity})*\n\n{found.body}\n{found.cases}"
         Console(force_terminal=True).print(Markdown(page))
-    else:
-        _say(page)
+        return 0
+    with open(found.path, encoding="utf-8") as file:
+        _say(file.read().rstrip("\n"))
     return 0
 
 

@@ -125,7 +125,7 @@ def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Pr
     rules = rulebook.load()
     selected = selection(settings, rules)
     contracts = load_contracts(settings)
-    outcome = _analyse(files, sifted.roots, reader, contracts, settings, progress)
+    outcome = _of_run(_analyse(files, sifted.roots, reader, contracts, settings, progress), frozenset(files))
     spans, lost = _locate(outcome.findings, reader)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
@@ -253,6 +253,14 @@ def _analyse(
             findings += analysis.findings
             problems += analysis.problems
     return _Outcome(findings, problems)
+
+
+def _of_run(outcome: _Outcome, files: frozenset[str]) -> _Outcome:
+    """Without what lies in files that were only imported: nobody asked about them, unless the defect is ours."""
+    return _Outcome(
+        [finding for finding in outcome.findings if finding.at.path in files],
+        [problem for problem in outcome.problems if problem.path in files or problem.internal],
+    )
 
 
 def _locate(findings: Sequence[Finding], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:

@@ -16,6 +16,9 @@ import msgspec
 MAX_SOURCE_BYTES = 1_000_000
 """Longer Python text is refused: LibCST needs some 12 seconds and 1 GB for a megabyte of generated literals."""
 
+MAX_FILE_BYTES = 256 << 20
+"""No more than this is read of any file: it bounds notebooks full of images, and devices that never end."""
+
 _CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _BLANK = re.compile(rb"^[ \t\f]*(?:#.*)?$")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
@@ -89,10 +92,14 @@ def read_bytes(path: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         try:
+            if hasattr(os, "set_blocking"):
+                os.set_blocking(descriptor, True)  # opened without, so that a pipe that nobody writes to ends at once
             # One read of the size that fstat gives: Python's file objects cost twice as much over thousands of small files.
-            data = os.read(descriptor, os.fstat(descriptor).st_size + 1)
+            data = os.read(descriptor, min(os.fstat(descriptor).st_size, MAX_FILE_BYTES) + 1)
             while chunk := os.read(descriptor, 1 << 20) if data else b"":
                 data += chunk
+                if len(data) > MAX_FILE_BYTES:
+                    raise SourceError(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:

@@ -168,3 +168,42 @@ lower.lower = wrong
     assert result.code == 2
     as_json = torchlint("check", "--output-format", "json", PYTHONPATH=path)
     assert len(json.loads(as_json.out)) == 2
+
+
+def test_a_broken_file_that_is_only_imported_is_not_ours_to_report(tree: Tree, torchlint: Run) -> None:
+    tree({"a.py": "from helper import criterion\n" + BAD, "helper.py": "BCELoss = = 1\n"})
+    result = torchlint("check", "a.py", "--output-format", "concise")
+    assert result.out.startswith("a.py:9:12: TLN101 ")
+    assert result.err == ""
+
+
+def test_a_trail_through_another_file(tree: Tree, torchlint: Run) -> None:
+    model = """\
+import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return self.body(x)
+"""
+    train = """\
+import torch.nn as nn
+
+from pkg.model import Net
+
+model = Net()
+criterion = nn.BCEWithLogitsLoss()
+
+
+def step(x, y):
+    return criterion(model(x), y)
+"""
+    tree({"pkg/__init__.py": "", "pkg/model.py": model, "train.py": train})
+    result = torchlint("check", "train.py")
+    assert " --> train.py:10:12\n" in result.out
+    assert "pkg/model.py:7:" in result.out
+    assert "| self.body = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())" in result.out

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faces.conftest import BAD, Run, Tree
@@ -51,6 +51,7 @@ def test_ipython_becomes_python(cell: str, python: str) -> None:
     ast.parse(python)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES)).map("".join))
 def test_every_cell_keeps_its_lines(cell: str) -> None:
     ends = [line[len(line.rstrip("\r\n")) :] for line in split_lines(cell)]
@@ -59,6 +60,7 @@ def test_every_cell_keeps_its_lines(cell: str) -> None:
     assert sum(map(bool, ends)) == len(ends) - (len(replaced) < len(ends)) or len(replaced) == len(ends)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.integers() | st.text(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faces.conftest import BAD, GOOD, Run, Tree
@@ -85,6 +85,7 @@ def test_in_a_file_that_does_not_parse_nothing_is_unused(tree: Tree, torchlint: 
     assert "TLN001" not in torchlint("check").out
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
