@@ -90,22 +90,22 @@ def read(path: str) -> Source:
 def read_bytes(path: str) -> bytes:
     """The bytes of a file. Raises SourceError, `unreadable`, that says why in plain words."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         try:
-            if hasattr(os, "set_blocking"):
-                os.set_blocking(descriptor, True)  # opened without, so that a pipe that nobody writes to ends at once
             # One read of the size that fstat gives: Python's file objects cost twice as much over thousands of small files.
-            data = os.read(descriptor, min(os.fstat(descriptor).st_size, MAX_FILE_BYTES) + 1)
-            while chunk := os.read(descriptor, 1 << 20) if data else b"":
-                data += chunk
-                if len(data) > MAX_FILE_BYTES:
-                    raise SourceError(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+            chunks = [os.read(descriptor, min(os.fstat(descriptor).st_size, MAX_FILE_BYTES) + 1)]
+            size = len(chunks[0])
+            while chunks[-1] and size <= MAX_FILE_BYTES:
+                chunks.append(os.read(descriptor, 1 << 20))
+                size += len(chunks[-1])
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"cannot be read: {reason}", unreadable=True) from error
-    return data
+    if size > MAX_FILE_BYTES:
+        raise SourceError(f"is larger than {MAX_FILE_BYTES >> 20} MiB")
+    return b"".join(chunks) if len(chunks) > 2 else chunks[0]
 
 
 def from_bytes(path: str, data: bytes) -> Source:
