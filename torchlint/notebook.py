@@ -120,7 +120,8 @@ def _substitute(escaped: str, *, is_value: bool) -> str:
 
 
 def _only_line_ends(text: str) -> str:
-    return "".join(re.findall(r"\r\n|\r|\n", text))
+    # LF whatever they were: of two lines that end in CR and LF, blanks would make a single CRLF.
+    return "\n" * len(re.findall(r"\r\n|\r|\n", text))
 
 
 def _load(data: bytes) -> Mapping[str, Any]:
