@@ -110,6 +110,9 @@ def check(  # one parameter per option
 ) -> int:
     """Lint files and folders (default: the working folder). '-' is standard input.
 
+    What .gitignore and the settings leave out is taken only if it is named itself. A file that may call a loss and has more
+    than 1 MB of Python code is refused. '# torchlint: ignore[CODE] reason' or '# noqa: CODE' hides a finding of its line.
+
     Exit code 0: nothing found; 1: findings, or files that are no valid Python; 2: a path that cannot be read, wrong usage or
     settings, or a defect of torchlint.
     """
