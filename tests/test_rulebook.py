@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from torchlint import rulebook, testing
+from torchlint import data, testing
 from torchlint.contracts import ContractError
-from torchlint.rulebook import RulebookError, load, load_contracts, parse_page, rules_folder
+from torchlint.errors import RulebookError
+from torchlint.rulebook import load, load_contracts, parse_page, rules_folder
 
 HEAD = """# ABC123: some-name
 
@@ -129,7 +130,7 @@ def test_a_missing_contract_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_broken_installation_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(rulebook, "__file__", str(tmp_path / "torchlint" / "rulebook.py"))
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "torchlint" / "data.py"))
     with pytest.raises(RulebookError, match="the rulebook is missing"):
         rules_folder()
 

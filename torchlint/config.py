@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, get_args, get_origin
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args, get_origin, get_type_hints
 
 from torchlint.diagnostics import Confidence
 from torchlint.discover import DEFAULT_EXCLUDE
 from torchlint.discover import Rules as DiscoverRules
+from torchlint.errors import UserError
+
+if TYPE_CHECKING:
+    from torchlint.contracts import Loss, Op, Wrapper
 
 OutputFormat = Literal["full", "concise", "json"]
 
@@ -38,11 +40,15 @@ _PLAINER = (
 """What msgspec says, in the words of TOML."""
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """Settings that cannot be used; the message names the file or option and the key."""
 
 
-class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+_EMPTY: dict[str, Any] = {}
+"""The default of tables; nobody writes into settings."""
+
+
+class Settings(NamedTuple):
     """The settings of a run. Field names in files are in kebab-case (`per-file-ignores`).
 
     `loss`, `op`, `wrapper` and `alias` are the user's own contracts, in the format of `rules/contracts/*.toml`.
@@ -52,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     extend_select: tuple[str, ...] = ()
-    per_file_ignores: dict[str, tuple[str, ...]] = {}
+    per_file_ignores: dict[str, tuple[str, ...]] = _EMPTY
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     extend_exclude: tuple[str, ...] = ()
     respect_gitignore: bool = True
@@ -61,10 +67,10 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
     contracts: tuple[str, ...] = ()
     confidence: Confidence = "certain"
     output_format: OutputFormat = "full"
-    loss: dict[str, Any] = {}
-    op: dict[str, Any] = {}
-    wrapper: dict[str, Any] = {}
-    alias: dict[str, str] = {}
+    loss: dict[str, Any] = _EMPTY
+    op: dict[str, Any] = _EMPTY
+    wrapper: dict[str, Any] = _EMPTY
+    alias: dict[str, str] = _EMPTY
     root: str = "."
     origin: str | None = None
 
@@ -88,8 +94,8 @@ class Settings(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
 
 def keys() -> dict[str, Any]:
     """The keys of a configuration file and their types."""
-    fields = msgspec.structs.fields(Settings)
-    return {field.encode_name: field.type for field in fields if field.name not in ("root", "origin")}
+    types = get_type_hints(Settings)
+    return {name.replace("_", "-"): types[name] for name in Settings._fields if name not in ("root", "origin")}
 
 
 def load(paths: Sequence[str], *, config: str | None = None, isolated: bool = False) -> Settings:
@@ -144,7 +150,7 @@ def override(settings: Settings, **given: Any) -> Settings:
     changes = {key: value for key, value in given.items() if value is not None}
     if "select" in changes:
         changes = {"ignore": (), "extend_select": (), **changes}
-    return msgspec.structs.replace(settings, **changes)
+    return settings._replace(**changes)
 
 
 def display(path: str) -> str:
@@ -247,11 +253,14 @@ def _keys(path: str) -> tuple[str, ...]:
 
 def _table(path: str) -> Mapping[str, Any] | None:
     """The part of a file that is ours; None if a pyproject.toml has none."""
-    import tomllib  # noqa: PLC0415  # not every run has a configuration
-
     try:
         with open(path, "rb") as file:
-            data = tomllib.loads(file.read().decode("utf-8-sig"))
+            content = file.read()
+        if b"torchlint" not in content and os.path.basename(path) == "pyproject.toml":
+            return None  # another tool's; whether it is valid is not for us to say
+        import tomllib  # noqa: PLC0415  # not every run has a configuration
+
+        data = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{display(path)}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -279,6 +288,8 @@ def _convert(value: Any, type_: Any, where: _Where) -> Any:
         }
     if get_origin(type_) is Literal and value not in get_args(type_):
         raise where.error(f"expected one of {', '.join(map(repr, get_args(type_)))}, got {value!r}")
+    import msgspec  # noqa: PLC0415  # 10 ms, and not every run has a configuration
+
     try:
         return msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
@@ -300,10 +311,9 @@ def _check_contracts(values: Mapping[str, Any], where: _Where) -> None:
             _contract(entry, type_, where.at(kind).at(name))
 
 
-def _contract(entry: Any, type_: type[msgspec.Struct], where: _Where) -> None:
+def _contract(entry: Any, type_: type[Loss | Op | Wrapper], where: _Where) -> None:
     if isinstance(entry, dict):
-        keys = [field.encode_name for field in msgspec.structs.fields(type_) if field.name != "id"]
-        _known(entry, keys, where)
+        _known(entry, [name for name in type_.__struct_fields__ if name != "id"], where)
     _convert(entry, type_, where)
 
 

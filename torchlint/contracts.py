@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from torchlint.errors import UserError
+
 Kind = Literal[
     "unknown",
     "raw",
@@ -62,7 +64,7 @@ ShapeRule = Literal[
 _GIVES: tuple[str, ...] = (*KINDS, "keep", "join")
 
 
-class ContractError(ValueError):
+class ContractError(UserError):
     """A contract file or table that cannot be used; the message names the file and the key."""
 
 

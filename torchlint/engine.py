@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
+from torchlint import data
 from torchlint.config import Selection, Settings, codes_for, selection
 from torchlint.diagnostics import Diagnostic, Place, Problem, Step
 from torchlint.discover import STDIN, discover, may_suppress, searcher
@@ -30,7 +29,7 @@ Progress = Callable[[str, int], None]
 """Called with the path of each file that is analysed and the number of files to analyse."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(NamedTuple):
     """What a run found. `files` counts the files looked at, `analysed` those that passed the byte prefilter.
 
     `incomplete`: a path could not be read at all, or a defect of torchlint kept a file from being linted.
@@ -68,9 +67,7 @@ def check(
     missed = [Problem(each.path, each.reason) for each in found.missed]
     reader = _Reader(lambda path: given[path] if path in given else read_bytes(path))
     report = _run(files, reader, settings, progress)
-    return msgspec.structs.replace(
-        report, problems=(*missed, *report.problems), incomplete=report.incomplete or bool(missed)
-    )
+    return report._replace(problems=(*missed, *report.problems), incomplete=report.incomplete or bool(missed))
 
 
 def check_texts(files: Mapping[str, str], settings: Settings | None = None) -> Report:
@@ -120,12 +117,9 @@ def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Pr
         # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
         read = len(files) - len(sifted.unreadable)
         return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable))
-    from torchlint import rulebook  # noqa: PLC0415  # see above
-
-    rules = rulebook.load()
-    selected = selection(settings, rules)
-    contracts = load_contracts(settings)
-    outcome = _of_run(_analyse(files, sifted.roots, reader, contracts, settings, progress), frozenset(files))
+    if settings.selectors:
+        _pages(settings)  # a selector that stands for no rule is refused before the work
+    outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress), frozenset(files))
     spans, lost = _locate(outcome.findings, reader)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
@@ -133,6 +127,7 @@ def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Pr
     for finding in outcome.findings:
         if finding.at in spans:
             by_path.setdefault(finding.at.path, []).append(finding)
+    rules, selected = _pages(settings) if by_path else ({}, Selection(frozenset()))
     for path, findings in by_path.items():
         try:
             diagnostics += _File(path, reader, rules, selected, settings, spans).diagnostics(
@@ -160,26 +155,26 @@ def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Pr
     )
 
 
+def _pages(settings: Settings) -> tuple[Mapping[str, Rule], Selection]:
+    """The rules, and which of them report. Raises ConfigError, RulebookError."""
+    from torchlint import rulebook  # noqa: PLC0415  # parses TOML
+
+    rules = rulebook.load()
+    return rules, selection(settings, rules)
+
+
 def loss_words(settings: Settings) -> frozenset[bytes]:
-    """The last part of every loss's name; for the rulebook's losses without parsing TOML, which takes 20 ms.
-
-    A name too many does no harm here: it costs the analysis of a file.
-    """
-    from torchlint.rulebook import rules_folder  # noqa: PLC0415  # tests replace it
-
+    """The words of which a file must hold one to be analysed: the last parts of the losses' names."""
     if settings.contracts or settings.tables:
         return load_contracts(settings).loss_words()
-    tables = b"".join(path.read_bytes() for path in sorted((rules_folder() / "contracts").glob("*.toml")))
-    losses = b"".join(section for section in tables.split(b"\n[") if section.startswith(b"loss."))
-    quoted = losses.replace(b"'", b'"').split(b'"')[1::2]
-    return frozenset(name.rpartition(b".")[2] for name in quoted if b"." in name)
+    return data.loss_words()
 
 
 def load_contracts(settings: Settings) -> Contracts:
     """The contracts of a run: the rulebook's, the files and the tables of the settings. Raises ContractError."""
     from pathlib import Path  # noqa: PLC0415  # with the rulebook
 
-    from torchlint import rulebook  # noqa: PLC0415  # tests replace it
+    from torchlint import rulebook  # noqa: PLC0415  # parses TOML
 
     return rulebook.load_contracts([Path(path) for path in settings.contracts], settings.tables or None)
 
@@ -221,7 +216,6 @@ def _analyse(
     files: Sequence[str],
     roots: Sequence[str],
     reader: _Reader,
-    contracts: Contracts,
     settings: Settings,
     progress: Progress | None,
 ) -> _Outcome:
@@ -230,6 +224,8 @@ def _analyse(
         return _Outcome((), ())
     from torchlint.analysis import analyse  # noqa: PLC0415  # imports LibCST, which most runs without torch never need
     from torchlint.project import Project  # noqa: PLC0415
+
+    contracts = load_contracts(settings)
 
     def told(path: str) -> None:
         if progress is not None:
@@ -412,7 +408,7 @@ def in_cell(place: Place, source: Source) -> Place:
     if cell is None:
         return place
     above = cell.first_line - 1
-    return msgspec.structs.replace(place, line=place.line - above, end_line=place.end_line - above, cell=cell.number)
+    return place._replace(line=place.line - above, end_line=place.end_line - above, cell=cell.number)
 
 
 def _in_cells(problems: Iterable[Problem], reader: _Reader) -> tuple[Problem, ...]:
@@ -424,7 +420,7 @@ def _in_cells(problems: Iterable[Problem], reader: _Reader) -> tuple[Problem, ..
             cell = source.cell_at(problem.line)
             if cell is not None:
                 line = problem.line - cell.first_line + 1
-                problem = msgspec.structs.replace(problem, line=line, cell=cell.number)  # noqa: PLW2901
+                problem = problem._replace(line=line, cell=cell.number)  # noqa: PLW2901
         placed.append(problem)
     return tuple(placed)
 

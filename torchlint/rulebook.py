@@ -29,8 +29,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from torchlint import data
 from torchlint.contracts import Contracts, Tables, merge, read_tables, tables_from
 from torchlint.diagnostics import Severity
+from torchlint.errors import RulebookError
 
 FixKind = Literal["none", "safe", "unsafe"]
 
@@ -42,10 +44,6 @@ _TOML = re.compile(r"\A\s*```toml[ \t]*\n(.*?)^```[ \t]*$\n?", re.DOTALL | re.MU
 _PAGE = re.compile(r"[A-Z]{2,8}\d{3}\.md")
 _KEYS = "summary, message, group, severity and since"
 _CASES = re.compile(r"^## (?:Bad|Good|Across files|Known limits)[ \t]*$", re.MULTILINE)
-
-
-class RulebookError(ValueError):
-    """A page that cannot be read; the message names the file and what to write instead."""
 
 
 class Head(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,17 +81,8 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def rules_folder() -> Path:
-    """The folder of pages and contracts: inside the package when installed, beside it in a checkout.
-
-    Raises RulebookError if neither is there, which means a broken installation.
-    """
-    package = Path(__file__).resolve().parent
-    for folder in (package / "rules", package.parent / "rules"):
-        if (folder / "contracts").is_dir():
-            return folder
-    raise RulebookError(
-        f"the rulebook is missing: neither {package / 'rules'} nor {package.parent / 'rules'} holds contracts"
-    )
+    """The folder of pages and contracts. Raises RulebookError if there is none, which means a broken installation."""
+    return Path(data.rules_folder())
 
 
 def parse_page(text: str, origin: str) -> Rule:

@@ -10,8 +10,7 @@ import codecs
 import os
 import re
 from bisect import bisect_right
-
-import msgspec
+from typing import NamedTuple
 
 MAX_SOURCE_BYTES = 1_000_000
 """Longer Python text is refused: LibCST needs some 12 seconds and 1 GB for a megabyte of generated literals."""
@@ -25,7 +24,7 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-class Cell(msgspec.Struct, frozen=True):
+class Cell(NamedTuple):
     """A notebook's code cell: its number among the code cells from 1, its first line in `Source.text` (from 1), its line count."""
 
     number: int
@@ -33,7 +32,7 @@ class Cell(msgspec.Struct, frozen=True):
     lines: int
 
 
-class SourceNote(msgspec.Struct, frozen=True):
+class SourceNote(NamedTuple):
     """A part of a file that was left out, and why: a notebook's cell that is not Python. Places count as in Place."""
 
     message: str
@@ -42,7 +41,7 @@ class SourceNote(msgspec.Struct, frozen=True):
     cell: int | None = None
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source(NamedTuple):
     """Python text to analyse. For a notebook, `text` is the code cells one after the other and `cells` maps lines back."""
 
     path: str

@@ -32,6 +32,7 @@ import msgspec
 
 from torchlint import rulebook
 from torchlint.config import Settings, override, parse
+from torchlint.errors import RulebookError
 
 if TYPE_CHECKING:
     from torchlint.engine import Report
@@ -49,7 +50,7 @@ _UNNAMED = "example.py"
 _LANGUAGES = ("py", "python")
 
 
-class PageError(rulebook.RulebookError):
+class PageError(RulebookError):
     """A page whose examples cannot be read; the message names the file and the line."""
 
 

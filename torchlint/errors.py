@@ -1,0 +1,9 @@
+"""What users can mend: the errors that the command line shows in one line."""
+
+
+class UserError(ValueError):
+    """Settings, contracts or pages that cannot be used; the message names the file and what is wrong in it."""
+
+
+class RulebookError(UserError):
+    """A page that cannot be read, or a rulebook that is missing; the message names the file and what to write instead."""
