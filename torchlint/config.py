@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, get_args, get_origin, get_type_hints
 
 from torchlint.diagnostics import Confidence
-from torchlint.discover import DEFAULT_EXCLUDE
+from torchlint.discover import DEFAULT_EXCLUDE, anchored
 from torchlint.discover import Rules as DiscoverRules
 from torchlint.errors import UserError
 
@@ -48,11 +48,21 @@ _EMPTY: dict[str, Any] = {}
 """The default of tables; nobody writes into settings."""
 
 
+class Given(NamedTuple):
+    """What the command line adds. It decides before the file's settings; its patterns are relative to the working folder."""
+
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    per_file_ignores: dict[str, tuple[str, ...]] = _EMPTY
+
+
 class Settings(NamedTuple):
     """The settings of a run. Field names in files are in kebab-case (`per-file-ignores`).
 
     `loss`, `op`, `wrapper` and `alias` are the user's own contracts, in the format of `rules/contracts/*.toml`.
-    `root` is the folder that patterns are relative to; `origin` the file that the settings came from.
+    `root` is the folder that patterns are relative to; `origin` the file that the settings came from; `given` what the
+    command line adds to them.
     """
 
     select: tuple[str, ...] = ()
@@ -73,6 +83,7 @@ class Settings(NamedTuple):
     alias: dict[str, str] = _EMPTY
     root: str = "."
     origin: str | None = None
+    given: Given = Given()
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -83,19 +94,24 @@ class Settings(NamedTuple):
     @property
     def selectors(self) -> bool:
         """Whether anything is said about the choice of rules."""
-        return bool(self.select or self.ignore or self.extend_select or self.per_file_ignores)
+        named = (self.select, self.ignore, self.extend_select, self.per_file_ignores)
+        return any(named) or any((self.given.extend_select, self.given.ignore, self.given.per_file_ignores))
 
     @property
     def discovery(self) -> DiscoverRules:
         """What `discover` needs to know."""
         exclude = (*self.exclude, *self.extend_exclude)
-        return DiscoverRules(exclude, self.root, self.respect_gitignore, self.force_exclude)
+        return DiscoverRules(exclude, self.root, self.respect_gitignore, self.force_exclude, self.given.exclude)
+
+
+INTERNAL = ("root", "origin", "given")
+"""The fields of Settings that are no keys."""
 
 
 def keys() -> dict[str, Any]:
     """The keys of a configuration file and their types."""
     types = get_type_hints(Settings)
-    return {name.replace("_", "-"): types[name] for name in Settings._fields if name not in ("root", "origin")}
+    return {name.replace("_", "-"): types[name] for name in Settings._fields if name not in INTERNAL}
 
 
 def load(paths: Sequence[str], *, config: str | None = None, isolated: bool = False) -> Settings:
@@ -146,11 +162,24 @@ def parse(table: Mapping[str, Any], path: str) -> Settings:
 
 
 def override(settings: Settings, **given: Any) -> Settings:
-    """Settings with what the command line gives (None: not given). `--select` starts afresh: the file's choice is dropped."""
+    """Settings with what the command line gives (None: not given), as in ruff.
+
+    `--select` starts afresh: the file's choice is dropped. Without it, `--ignore` and `--extend-select` come on top.
+    `--exclude` and `--per-file-ignores` replace the file's; `--extend-exclude` comes on top.
+    """
     changes = {key: value for key, value in given.items() if value is not None}
+    on_top: dict[str, Any] = {}
     if "select" in changes:
         changes = {"ignore": (), "extend_select": (), **changes}
-    return settings._replace(**changes)
+    else:
+        on_top |= {key: changes.pop(key) for key in ("ignore", "extend_select") if key in changes}
+    on_top["exclude"] = (*changes.get("exclude", ()), *changes.pop("extend_exclude", ()))
+    if "exclude" in changes:
+        changes["exclude"] = ()
+    if "per_file_ignores" in changes:
+        on_top["per_file_ignores"] = changes["per_file_ignores"]
+        changes["per_file_ignores"] = {}
+    return settings._replace(**changes, given=Given(**on_top))
 
 
 def display(path: str) -> str:
@@ -186,30 +215,39 @@ class Selection(NamedTuple):
 def selection(settings: Settings, rules: Mapping[str, HasCode]) -> Selection:
     """Resolve select, extend-select, ignore and per-file-ignores: the longest prefix of a code decides, ignore at a tie.
 
+    What the command line adds is asked first.
+
     Raises ConfigError for a selector that is no prefix of a code, no name of a rule and not ALL.
     """
     source = _Where(display(settings.origin), _keys(settings.origin)) if settings.origin else None
     place = (lambda key: source.at(key).label) if source else str
-    prefixes = {
-        key: [_selector(each, rules, place(key)) for each in given]
-        for key, given in (
-            ("select", settings.select),
-            ("extend-select", settings.extend_select),
-            ("ignore", settings.ignore),
-        )
-    }
+
+    def prefixes(key: str, selectors: Iterable[str]) -> list[str]:
+        return [_selector(each, rules, key) for each in selectors]
+
+    given = settings.given
+    select = prefixes(place("select"), settings.select) + prefixes(place("extend-select"), settings.extend_select)
+    ignore = prefixes(place("ignore"), settings.ignore)
+    then_select = prefixes("--extend-select", given.extend_select)
+    then_ignore = prefixes("--ignore", given.ignore)
     codes = set()
     for code, rule in rules.items():
-        chosen = _longest(code, (*prefixes["select"], *prefixes["extend-select"]))
-        if not settings.select and rule.default:
-            chosen = max(chosen, 0)
-        if chosen >= 0 and chosen > _longest(code, prefixes["ignore"]):
+        chosen, ignored = _longest(code, then_select), _longest(code, then_ignore)
+        if chosen == ignored == -1:
+            chosen, ignored = _longest(code, select), _longest(code, ignore)
+            if not settings.select and rule.default:
+                chosen = max(chosen, 0)
+        if chosen > ignored:
             codes.add(code)
     per_file = []
-    for pattern, given in settings.per_file_ignores.items():
-        matching = [_selector(each, rules, f"{place('per-file-ignores')}.{pattern!r}") for each in given]
-        ignored = frozenset(code for code in rules if _longest(code, matching) >= 0)
-        per_file.append((_matcher(pattern, settings.root), ignored))
+    for table, root, key in (
+        (settings.per_file_ignores, settings.root, place("per-file-ignores")),
+        (given.per_file_ignores, ".", "--per-file-ignores"),
+    ):
+        for pattern, selectors in table.items():
+            matching = prefixes(f"{key}.{pattern!r}", selectors)
+            hidden = frozenset(code for code in rules if _longest(code, matching) >= 0)
+            per_file.append((_matcher(pattern, root), hidden))
     return Selection(frozenset(codes), tuple(per_file))
 
 
@@ -338,8 +376,8 @@ def _matcher(pattern: str, root: str) -> Callable[[str], bool]:
     from pathspec import GitIgnoreSpec  # noqa: PLC0415  # only with per-file-ignores
 
     wanted = not pattern.startswith("!")
-    spec = GitIgnoreSpec.from_lines([pattern.lstrip("!")])
-    base = os.path.abspath(root)
+    base, pattern = anchored(pattern.lstrip("!"), os.path.abspath(root))
+    spec = GitIgnoreSpec.from_lines([pattern])
 
     def applies(path: str) -> bool:
         return spec.match_file(os.path.relpath(path, base).replace(os.sep, "/")) is wanted

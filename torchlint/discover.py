@@ -46,12 +46,16 @@ DEFAULT_EXCLUDE = (
 
 
 class Rules(NamedTuple):
-    """What is left out. `exclude` holds gitignore patterns relative to `root`, the folder of the configuration."""
+    """What is left out. `exclude` holds gitignore patterns relative to `root`, the folder of the configuration.
+
+    `here` holds more of them, relative to the working folder.
+    """
 
     exclude: tuple[str, ...] = DEFAULT_EXCLUDE
     root: str = "."
     gitignore: bool = True
     force: bool = False
+    here: tuple[str, ...] = ()
 
 
 class Missed(NamedTuple):
@@ -215,12 +219,14 @@ class _Excluded(NamedTuple):
 
 def _excluded(rules: Rules, below: str = "") -> _Excluded:
     """The exclude patterns for what lies below a folder. If they leave the folder out, it was named itself: they do not count."""
-    names = frozenset(pattern for pattern in rules.exclude if not set(pattern) & set("*?[]!/\\"))
-    globs = [pattern for pattern in rules.exclude if pattern not in names]
-    if not globs:
-        return _Excluded(names, ())
-    root = os.path.abspath(rules.root)
-    patterns = (Patterns(root, _spec([_rooted(pattern, root) for pattern in globs])),)
+    names = frozenset(pattern for pattern in (*rules.exclude, *rules.here) if not set(pattern) & set("*?[]!/\\"))
+    by_folder: dict[str, list[str]] = {}
+    for given, root in ((rules.exclude, os.path.abspath(rules.root)), (rules.here, os.getcwd())):
+        for pattern in given:
+            if pattern not in names:
+                folder, plain = anchored(pattern, root)
+                by_folder.setdefault(folder, []).append(plain)
+    patterns = tuple(Patterns(folder, _spec(globs)) for folder, globs in by_folder.items())
     return _Excluded(names, () if below and _ignored(patterns, below, is_folder=True) else patterns)
 
 
@@ -230,18 +236,23 @@ def _inherited(rules: Rules, folder: str, below: str = "") -> tuple[Patterns, ..
     return () if below and _ignored(patterns, below, is_folder=True) else patterns
 
 
-def _rooted(pattern: str, root: str) -> str:
-    """A pattern written as an absolute or `./` path, as gitignore writes it."""
+def anchored(pattern: str, root: str) -> tuple[str, str]:
+    """The folder that a pattern is relative to, and the pattern as gitignore writes it: without `./`, `../` and the root."""
     if pattern.startswith(root + "/"):
-        return pattern[len(root) :]
-    return pattern[1:] if pattern.startswith("./") else pattern
+        return root, pattern[len(root) :]
+    if not pattern.startswith(("./", "../")):
+        return root, pattern
+    while pattern.startswith(("./", "../")):
+        step, _, pattern = pattern.partition("/")
+        root = os.path.dirname(root) if step == ".." else root
+    return root, f"/{pattern}"
 
 
 def _left_out_explicitly(path: str, rules: Rules, *, is_folder: bool) -> bool:
     """Whether a path named itself would have been left out, it or a folder above it, when found from the root."""
     excluded = _excluded(rules)
     absolute = os.path.abspath(path)
-    root = os.path.abspath(rules.root)
+    root = min(os.path.abspath(rules.root), os.getcwd(), key=len) if rules.here else os.path.abspath(rules.root)
     ignores = _inherited(rules, absolute)
     inner = absolute
     while len(inner) > len(root) or inner == absolute:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from torchlint import rulebook
-from torchlint.config import Settings, override, parse
+from torchlint.config import Settings, parse
 from torchlint.errors import RulebookError
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _settings(case: Case, origin: str, settings: Settings) -> Settings:
             except tomllib.TOMLDecodeError as error:
                 raise PageError(f"{where}: not valid TOML: {error}") from error
     code = Path(origin).stem
-    return override(settings, extend_select=(*settings.extend_select, code)) if code in rulebook.load() else settings
+    return settings._replace(extend_select=(*settings.extend_select, code)) if code in rulebook.load() else settings
 
 
 def _marks(block: Block, kind: str) -> dict[int, set[str]]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.faces.conftest import BAD, Run, Tree
+from tests.faces.conftest import BAD, Run, Tree, in_this_process
 
 ERRORS = {
     'selct = ["TLN1"]': 'tool.torchlint.selct: unknown key; did you mean "select"?',
@@ -82,6 +82,12 @@ def test_the_innermost_file_counts_and_torchlint_toml_wins_in_a_folder(tree: Tre
         ("", ["--select", "TLN101", "--ignore", "TLN101"], False),
         ('ignore = ["TLN101"]', [], False),
         ('ignore = ["TLN101"]', ["--select", "TLN1"], True),
+        ('ignore = ["TLN101"]', ["--ignore", "TLN2"], False),
+        ('ignore = ["TLN101"]', ["--extend-select", "TLN2"], False),
+        ('ignore = ["TLN101"]', ["--extend-select", "TLN1"], True),
+        ('select = ["TLN101"]', ["--ignore", "TLN1"], False),
+        ('select = ["TLN2"]\nextend-select = ["TLN101"]', ["--extend-select", "TLN0"], True),
+        ('select = ["TLN2"]\nextend-select = ["TLN101"]', ["--select", "TLN2"], False),
         ('select = ["TLN2"]', [], False),
         ('select = ["TLN2"]\nextend-select = ["TLN101"]', [], True),
         ('per-file-ignores = {"pkg/*" = ["TLN1"]}', [], False),
@@ -89,6 +95,11 @@ def test_the_innermost_file_counts_and_torchlint_toml_wins_in_a_folder(tree: Tre
         ('per-file-ignores = {"!pkg/**" = ["ALL"]}', [], True),
         ('per-file-ignores = {"other/*" = ["TLN1"]}', [], True),
         ('per-file-ignores = {"pkg/*" = ["TLN2"]}', ["--per-file-ignores", "a.py:TLN1"], False),
+        ('per-file-ignores = {"pkg/*" = ["TLN1"]}', ["--per-file-ignores", "b.py:TLN1"], True),
+        ('extend-exclude = ["pkg"]', ["--exclude", "other"], False),
+        ('extend-exclude = ["pkg"]', ["--extend-exclude", "other"], False),
+        ('exclude = ["pkg"]', ["--extend-exclude", "other"], False),
+        ('exclude = ["pkg"]', ["--exclude", "other"], True),
         ('extend-exclude = ["pkg"]', [], False),
         ('extend-exclude = ["pkg/a*"]', [], False),
         ('exclude = ["/a.py"]', [], True),
@@ -100,6 +111,48 @@ def test_selection(settings: str, arguments: list[str], reported: bool, tree: Tr
     assert ("TLN101" in result.out, result.err.replace("warning: no Python", "")[:1] == "e") == (reported, False), (
         result
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reported"),
+    [
+        (["--exclude", "pkg/inner"], False),
+        (["--exclude", "./pkg/inner/*.py"], False),
+        (["--exclude", "inner/a.py"], True),
+        (["--exclude", "**/inner/a.py"], False),
+        (["--exclude", "../pkg/inner"], True),
+        (["--extend-exclude", "pkg/inner/a.py"], False),
+        (["--exclude", "pkg", "--force-exclude"], False),
+        (["--exclude", "/pkg", "--force-exclude"], False),
+        (["--per-file-ignores", "pkg/inner/*:TLN1"], False),
+        (["--per-file-ignores", "./pkg/inner/a.py:TLN1"], False),
+        (["--per-file-ignores", "inner/*:TLN1"], True),
+        (["--per-file-ignores", "!pkg/inner/*:TLN1"], True),
+    ],
+)
+def test_patterns_of_the_command_line_are_relative_to_the_working_folder(
+    arguments: list[str], reported: bool, tree: Tree, torchlint: Run
+) -> None:
+    tree({"pkg/inner/a.py": BAD, "pkg/torchlint.toml": ""})
+    assert ("TLN101" in torchlint("check", "pkg", *arguments).out) == reported
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reported"),
+    [
+        (["--exclude", "../pkg/inner"], False),
+        (["--exclude", "pkg/inner"], True),
+        (["--exclude", "inner"], False),
+        (["--per-file-ignores", ".././pkg/inner/*:TLN1"], False),
+        (["--per-file-ignores", "pkg/inner/*:TLN1"], True),
+    ],
+)
+def test_patterns_of_the_command_line_may_lead_upwards(
+    arguments: list[str], reported: bool, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tree({"pkg/inner/a.py": BAD, "pkg/torchlint.toml": "", "other/a.txt": ""}) / "other"
+    monkeypatch.chdir(here)
+    assert ("TLN101" in in_this_process(here, ["check", "../pkg", *arguments], b"", {}).out) == reported
 
 
 def test_a_loss_of_the_users_own(tree: Tree, torchlint: Run) -> None:
@@ -117,6 +170,7 @@ def test_a_loss_of_the_users_own(tree: Tree, torchlint: Run) -> None:
 
 def test_unknown_selectors_on_the_command_line(torchlint: Run) -> None:
     assert torchlint("check", "--select", "TLN9").err.startswith('error: select: unknown rule "TLN9"')
+    assert torchlint("check", "--ignore", "TLN9").err.startswith('error: --ignore: unknown rule "TLN9"')
     assert torchlint("check", "--per-file-ignores", "TLN1").err.startswith(
         "error: --per-file-ignores: expected PATTERN:CODE"
     )
