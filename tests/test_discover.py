@@ -51,6 +51,17 @@ def test_a_folder(folder: Path) -> None:
     assert found("../" + folder.name + "/a.py") == ["../" + folder.name + "/a.py"]
 
 
+def test_a_file_with_several_names_is_taken_under_the_first(folder: Path) -> None:
+    (folder / "link.py").symlink_to("a.py")
+    (folder / "pkg" / "again.py").symlink_to("../a.py")
+    (folder / "way").symlink_to("pkg")
+    assert found("link.py", "a.py", str(folder / "a.py")) == ["link.py"]
+    assert not {"link.py", "pkg/again.py", "way/a.py"} & set(found())
+    assert found("pkg", ".")[1:2] == ["pkg/again.py"]
+    assert found("way", "pkg", "a.py")[0] == "way/a.py"
+    assert not {name for name in found("way", "pkg", "a.py") if not name.startswith("way/")}
+
+
 def test_what_is_named_is_taken(folder: Path) -> None:
     assert found("build/x.py", "d.txt", "b.pyi", ".venv") == ["build/x.py", "d.txt", "b.pyi", ".venv/v.py"]
     assert found("build/x.py", "a.py", ".venv", force=True) == ["a.py"]

@@ -66,7 +66,7 @@ class Missed(NamedTuple):
 
 
 class Discovered(NamedTuple):
-    """The files of a run, each once, in order; and the paths that could not be followed."""
+    """The files of a run in order, each once, under the first of its names; and the paths that could not be followed."""
 
     files: tuple[str, ...]
     missed: tuple[Missed, ...]
@@ -102,9 +102,10 @@ def discover(paths: Sequence[str], rules: Rules = Rules()) -> Discovered:  # noq
             continue
         if rules.force and _left_out_explicitly(plain, rules, is_folder=is_folder):
             continue
-        found = _walk(plain, rules, missed) if is_folder else [plain]
-        for file in found:
-            files.setdefault(os.path.abspath(file), file)
+        real = os.path.realpath(plain)
+        found = _walk(plain, real, rules, missed) if is_folder else [(real, plain)]
+        for key, file in found:
+            files.setdefault(key, file)
     return Discovered(tuple(files.values()), tuple(missed))
 
 
@@ -169,9 +170,10 @@ def _has_word_around(data: bytes, stem: bytes, words: frozenset[bytes]) -> bool:
     return False
 
 
-def _walk(top: str, rules: Rules, missed: list[Missed]) -> Iterator[str]:
-    """Files below a folder, sorted. Links to folders are not followed, so no loop can arise."""
+def _walk(top: str, real: str, rules: Rules, missed: list[Missed]) -> Iterator[tuple[str, str]]:
+    """Files below a folder, sorted, with their real paths. Links to folders are not followed, so no loop can arise."""
     absolute = os.path.abspath(top)
+    start = len(absolute)
     excluded = _excluded(rules, below=absolute)
     pending = [(top, absolute, _inherited(rules, absolute, below=absolute))]
     while pending:
@@ -195,8 +197,10 @@ def _walk(top: str, rules: Rules, missed: list[Missed]) -> Iterator[str]:
             path = entry.name if folder == "." else os.path.join(folder, entry.name)
             if is_folder:
                 below.append((path, inside, ignores))
+            elif entry.is_symlink():
+                yield os.path.realpath(inside), path
             else:
-                yield path
+                yield real + inside[start:], path
         pending.extend(reversed(below))
 
 

@@ -63,7 +63,8 @@ def check(
     """
     given = {os.path.normpath(stdin_filename or STDIN_NAME): stdin or b""} if STDIN in paths else {}
     found = discover([path for path in paths if path != STDIN], settings.discovery)
-    files = [*given, *(path for path in found.files if path not in given)]
+    stdin_path = {os.path.realpath(path) for path in given}
+    files = [*given, *(path for path in found.files if not given or os.path.realpath(path) not in stdin_path)]
     missed = [Problem(each.path, each.reason) for each in found.missed]
     reader = _Reader(lambda path: given[path] if path in given else read_bytes(path))
     report = _run(files, reader, settings, progress)

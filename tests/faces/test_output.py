@@ -122,6 +122,21 @@ def test_standard_input(tree: Tree, torchlint: Run) -> None:
     assert torchlint("check", "-", stdin=b"BCELoss = '\xff'").err.startswith("stdin.py:1:12: error: byte 0xff")
 
 
+@pytest.mark.parametrize("name", ["script", "script.txt", "bin/train.pyx"])
+def test_any_file_that_is_named_is_python(name: str, tree: Tree, torchlint: Run) -> None:
+    tree({name: BAD})
+    assert torchlint("check", name, "--output-format", "concise").out.startswith(f"{name}:8:12: TLN101 ")
+    given = torchlint("check", "-", "--stdin-filename", name, "--output-format", "concise", stdin=BAD.encode())
+    assert given.out.startswith(f"{name}:8:12: TLN101 ")
+
+
+def test_standard_input_stands_for_its_file(tree: Tree, torchlint: Run) -> None:
+    folder = tree({"pkg/net.py": GOOD})
+    name = str(folder / "pkg" / "net.py")
+    result = torchlint("check", "-", ".", "--stdin-filename", name, stdin=BAD.encode())
+    assert "Found 1 error in 1 file (checked 1 file)" in result.out
+
+
 def test_colour(tree: Tree, torchlint: Run) -> None:
     tree({"a.py": BAD})
     assert "\x1b[" not in torchlint("check").out
