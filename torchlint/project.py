@@ -30,6 +30,7 @@ class Project:
         search: Sequence[str] = (),
     ) -> None:
         self.paths = tuple(paths)
+        self.given = frozenset(paths)
         self.read = read
         self.contracts = contracts
         self.search = tuple(search)

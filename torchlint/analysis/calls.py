@@ -15,7 +15,8 @@ class LossCall(msgspec.Struct, frozen=True, eq=False):
     """One call of one loss in one calling context.
 
     `args` are the bound tensors by the contract's parameter names, `options` the constructor's or function's other
-    arguments. `made` is where the loss object was made, None for a function.
+    arguments. `made` is where the loss object was made, None for a function. `full_batches` says that a loader in sight
+    drops the last, short batch.
     """
 
     loss: Loss
@@ -25,6 +26,7 @@ class LossCall(msgspec.Struct, frozen=True, eq=False):
     name: str
     made: Trail | None
     training: bool | None
+    full_batches: bool = False
 
     def arg(self, role: str) -> tuple[Value, ...]:
         """All possibilities of the first argument of a role; empty if it was not given."""

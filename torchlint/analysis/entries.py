@@ -72,7 +72,7 @@ class Entries:
                 break
             found.append(path)
         program.roots = program.roots | frozenset(found)
-        program.vocabulary |= wanted
+        program.vocabulary.add(wanted)
         return found
 
     def run(self, path: str) -> None:
@@ -125,6 +125,9 @@ class Entries:
         run.standing = frozenset({instance.id})
         for method in methods:
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
+        # Those methods that call one of which they could tell more.
+        for method in self._methods(cls):
+            run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
     def _methods(self, cls: Class) -> list[Function]:
         out: dict[str, Function] = {}
@@ -132,7 +135,7 @@ class Entries:
             for stmt in item.node.body:
                 if isinstance(stmt, ir.FunctionDef) and stmt.name not in out and stmt.name != "__init__":
                     found = self.interpreter.heap.read(item.frame).get(stmt.name)
-                    if isinstance(found, Function) and self.program.relevant(stmt):
+                    if isinstance(found, Function) and self.program.relevant(stmt, cls):
                         out[stmt.name] = found
         return list(out.values())
 

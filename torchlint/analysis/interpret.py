@@ -34,6 +34,9 @@ from torchlint.analysis.values import (
 )
 from torchlint.findings import NodeRef
 
+MAX_STARS = 16
+"""A package that imports more modules with a star is a catalogue: its names are not sought in all of them."""
+
 MAX_UNROLL = 8
 """Loops over this many known items are run item by item."""
 
@@ -89,6 +92,11 @@ class Entry:
     def __init__(self, function: Function) -> None:
         self.function = function
         self.open = False
+
+
+def name_of(function: Function) -> str:
+    """A function's name."""
+    return function.node.name if isinstance(function.node, ir.FunctionDef) else "<lambda>"
 
 
 def entry_key(function: Function) -> tuple[int, int]:
@@ -148,7 +156,7 @@ class Interpreter:
         self.state = self.heap.fork()
         self.stack = []
         self.fuel = ENTRY_FUEL
-        self.frame = Frame(function.path, function.frame, ("entry", *key), True)
+        self.frame = Frame(function.path, function.frame, ("entry", function.path, *key), True)
         entry = Entry(function)
         self.entries.append(entry)
         try:
@@ -158,10 +166,13 @@ class Interpreter:
             self.state, self.stack, self.fuel, self.frame = saved
         self.program.opened[key] = entry.open
         if entry.open:
-            name = function.owner.node.name if function.owner is not None else getattr(function.node, "name", "")
+            name = function.owner.node.name if function.owner is not None else name_of(function)
             self.program.open.add(name)
             if isinstance(function.receiver, Instance):
-                self.program.open.add(function.receiver.cls.node.name)
+                cls = function.receiver.cls.node
+                self.program.open.add(cls.name)
+                if name_of(function) != "forward":
+                    self.program.open_methods.setdefault(id(cls), set()).add(f".{name_of(function)}")
         return entry.open
 
     # ---- modules
@@ -182,7 +193,9 @@ class Interpreter:
                 # A module that always raises or exits still bound its names before that.
                 self.program.base.update(self.heap.cells)
         finally:
-            self.state, self.stack, self.fuel = outer_state, outer_stack, outer_fuel
+            self.state, self.stack = outer_state, outer_stack
+            # Reading a module is work too: what asks for many of them runs out sooner.
+            self.fuel = outer_fuel - info.ir.nodes // NODES_PER_STEP
             info.done = True
         return info
 
@@ -196,7 +209,7 @@ class Interpreter:
             return self.settle(found, info.path)
         if not info.done and name in info.defs:
             return self.define_early(info, info.defs[name])
-        for star in info.stars:
+        for star in info.stars[:MAX_STARS]:
             value = self.program.imported(star, path)
             if isinstance(value, ModuleValue) and value.path != path:
                 inner = self.program.modules.get(value.path)
@@ -603,7 +616,9 @@ class Interpreter:
         info = self.program.module(path)
         if name in info.defs and not info.done:
             return self.define_early(info, info.defs[name])
-        for star in info.stars:
+        if name in _BUILTINS:
+            return Extern(f"builtins.{name}")
+        for star in info.stars[:MAX_STARS]:
             value = self.program.imported(star, path)
             if isinstance(value, ModuleValue) and value.path != path:
                 found = self.member(value.path, name)
@@ -611,8 +626,6 @@ class Interpreter:
                     return found
             elif isinstance(value, Extern) and self.knows(f"{value.name}.{name}"):
                 return Extern(self.program.canonical(f"{value.name}.{name}"))
-        if name in _BUILTINS:
-            return Extern(f"builtins.{name}")
         return Unknown(f"name {name}")
 
     def constant(self, node: ir.Constant) -> Value:
@@ -740,6 +753,9 @@ class Interpreter:
 
 ENTRY_FUEL = 20_000
 """Steps that running one function for want of a caller may take, all that it calls included."""
+
+NODES_PER_STEP = 4
+"""How many nodes of a module that must be read for an entry count as one step of it."""
 
 MODULE_FUEL = 100_000
 """Steps that running one module's body may take, all that it calls included."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from torchlint.analysis import interpret, ir, objects, operate, shapes
 from torchlint.analysis.calls import LossCall
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
@@ -104,7 +106,7 @@ def arguments(run: Interpreter, node: ir.Call) -> Args:
             parts = () if operate.is_pending(value) else alternatives(value)
             if len(parts) == 1 and isinstance(parts[0], Container) and parts[0].kind == "dict":
                 for key, item in objects.dict_values(run, parts[0]).items():
-                    out.keywords.setdefault(str(objects._literal(key)), item)
+                    out.keywords.setdefault(str(objects.literal(key)), item)
                 if "*" in run.heap.read(parts[0].id):
                     out.others = UNKNOWN
             else:
@@ -163,7 +165,7 @@ def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
 def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
     """Whether a call of something that was not read yet may wait: it calls no loss and changes none of its arguments."""
     low = name.lower()
-    if name in run.program.vocabulary or "loss" in low or "criterion" in low:
+    if name in run.program.vocabulary.words or "loss" in low or "criterion" in low:
         return False
     for value in args.all():
         for part in value.alternatives if isinstance(value, Union) else (value,):
@@ -272,17 +274,19 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
     if isinstance(function.receiver, Instance):
         if not definition.words.isdisjoint(_criteria_of(run, function.receiver)):
             return True
-    return run.program.relevant(definition) and run.is_open(function)
+    return run.program.relevant(definition, function.owner) and run.is_open(function)
 
 
-_CHANGERS = frozenset((ir.SETS_ITEM, "append", "extend", "insert", "update", "add_module", "setdefault", "pop", "clear"))
+_CHANGERS = frozenset(
+    (ir.SETS_ITEM, ".append", ".extend", ".insert", ".update", ".add_module", ".setdefault", ".pop", ".clear")
+)
 """Words of a function that may change a list or dict that it is given."""
 
 
 def _criteria_of(run: Interpreter, instance: Instance) -> list[str]:
-    """The attributes of an object that hold a loss."""
+    """The attributes of an object that hold a loss, with their dot."""
     return [
-        name
+        f".{name}"
         for name, value in run.heap.read(instance.id).items()
         for part in (value.alternatives if isinstance(value, Union) else (value,))
         if isinstance(part, Criterion)
@@ -363,26 +367,12 @@ def handed(value: Value, step: StepRef) -> Value:
     if isinstance(value, Tensor):
         if value.trail is None or value.kind in ("unknown", "loss"):
             return value
-        return _with_trail(value, Trail(step, value.trail))
+        return msgspec.structs.replace(value, trail=Trail(step, value.trail))
     if isinstance(value, Union):
         return Union(tuple(handed(part, step) for part in value.alternatives))
     if isinstance(value, Tuple):
         return Tuple(tuple(handed(item, step) for item in value.items))
     return value
-
-
-def _with_trail(value: Tensor, trail: Trail) -> Tensor:
-    return Tensor(
-        value.kind,
-        value.activation,
-        value.dim,
-        value.shape,
-        value.dtype,
-        value.attached,
-        value.batched,
-        value.squeezed,
-        trail,
-    )
 
 
 def bind_parameters(run: Interpreter, function: Function, args: Args, step: StepRef | None) -> dict[str, Value]:
@@ -629,7 +619,9 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
     if args.rest is not None or args.others is not None:
         for name in names:
             values.setdefault(name, UNKNOWN)
-    record = LossCall(loss, run.ref(node), values, options, criterion.name, criterion.trail, run.frame.training)
+    full = any("drop_last" in run.program.words(part) for part in {*run.frame.key} if isinstance(part, str))
+    at, made = run.ref(node), criterion.trail
+    record = LossCall(loss, at, values, options, criterion.name, made, run.frame.training, full)
     run.record(record)
     return _loss_value(run, record)
 
@@ -822,6 +814,65 @@ def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return Const(None)
 
 
+def _tensor_dataset(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A data set of the rows of tensors."""
+    return Items(Tuple(tuple(objects.iterate(run, value)[0] for value in args.positional)))
+
+
+def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """Batches of a data set's items, which are computed when one is needed."""
+    dataset = args.get("dataset", 0)
+    if dataset is None or "collate_fn" in args.keywords or "batch_sampler" in args.keywords:
+        return Unknown("batch of a loader", "batch")
+    frame = run.frame
+
+    def compute() -> Value:
+        with run.enter(frame):
+            return union([collated(run, part) for part in alternatives(_sample(run, dataset, node))])
+
+    if isinstance(dataset, Items):
+        return Items(compute())
+    return Items(Lazy(compute, [], True))
+
+
+def _sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
+    """An item of a data set."""
+    out: list[Value] = []
+    for part in alternatives(dataset):
+        if isinstance(part, Instance):
+            method = objects.class_attribute(run, part.cls, "__getitem__")
+            if isinstance(method, Function):
+                bound = Function(method.node, method.path, method.frame, part, method.owner)
+                out.append(call_now(run, bound, Args([objects.DIMENSION]), node, quiet=True))
+                continue
+        if isinstance(part, (Items, Container)) and not (isinstance(part, Container) and part.kind == "dict"):
+            out.append(objects.iterate(run, part)[0])
+        else:
+            out.append(Unknown("item of a data set", "batch"))
+    return union(out) if out else UNKNOWN
+
+
+def collated(run: Interpreter, sample: Value) -> Value:
+    """A batch of samples, as the default `collate_fn` makes it: one more dimension in front."""
+    if isinstance(sample, Tensor):
+        shape = sample.shape
+        batch = None if shape is None else Shape((None, *shape.dims)) if not shape.open else shape
+        return msgspec.structs.replace(sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None)
+    if isinstance(sample, Const) and isinstance(sample.value, (int, float)):
+        dtype = "float" if isinstance(sample.value, float) else "int"
+        return Tensor(shape=Shape((None,)), dtype=dtype, batched=True)  # type: ignore[arg-type]
+    if isinstance(sample, Tuple):
+        items = [union([collated(run, part) for part in alternatives(item)]) for item in sample.items]
+        return Tuple(tuple(items))
+    if isinstance(sample, Container) and sample.kind == "dict" and "*" not in run.heap.read(sample.id):
+        pairs: list[tuple[Value | None, Value]] = [
+            (Const(objects.literal(key)), union([collated(run, part) for part in alternatives(value)]))
+            for key, value in objects.dict_values(run, sample).items()
+        ]
+        return objects.new_dict(run, pairs)
+    return Unknown("batch of a loader", "batch")
+
+
 def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if len(args.positional) != 2 or operate.is_pending(args.first()):  # noqa: PLR2004 - an object and its classes
         return UNKNOWN
@@ -907,6 +958,11 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "tqdm.auto.tqdm": _first,
     "tqdm.notebook.tqdm": _first,
     "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.utils.data.TensorDataset": _tensor_dataset,
+    "torch.utils.data.DataLoader": _loader,
+    "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
+    "torch.utils.data.dataloader.DataLoader": _loader,
+    "torch.utils.data.Subset": _first,
     "typing.cast": lambda run, args, node: args.get("val", 1) or UNKNOWN,
 }
 
@@ -964,7 +1020,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             if number is not None and -len(dims) <= number < len(dims) and dims[number] is not None:
                 return Const(dims[number])
             return objects.DIMENSION
-        return objects._tensor_attribute(run, receiver, "shape", node)
+        return objects.tensor_attribute(run, receiver, "shape", node)
     if name in ("item", "tolist", "numpy"):
         return Tensor(receiver.kind, receiver.activation, shape=receiver.shape, attached=False, trail=receiver.trail)
     if name in ("dim", "numel", "nelement", "ndimension"):
@@ -1092,12 +1148,12 @@ def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, n
     entries = objects.dict_values(run, receiver)
     complete = "*" not in run.heap.read(receiver.id)
     if name == "items":
-        rows = [Tuple((Const(objects._literal(key)), value)) for key, value in entries.items()]
+        rows = [Tuple((Const(objects.literal(key)), value)) for key, value in entries.items()]
         return Tuple(tuple(rows)) if complete else Items(Tuple((UNKNOWN, objects.read_key(run, receiver, UNKNOWN))))
     if name == "values":
         return Tuple(tuple(entries.values())) if complete else Items(objects.read_key(run, receiver, UNKNOWN))
     if name == "keys":
-        return Tuple(tuple(Const(objects._literal(key)) for key in entries)) if complete else Items(UNKNOWN)
+        return Tuple(tuple(Const(objects.literal(key)) for key in entries)) if complete else Items(UNKNOWN)
     if name in ("train", "eval", "copy") or name in _SAME:
         return receiver
     found = entries.get(repr(name))

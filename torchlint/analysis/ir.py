@@ -311,7 +311,7 @@ class Match(Stmt, frozen=True, gc=False, eq=False):
 
 
 class FunctionDef(Stmt, frozen=True, gc=False, eq=False):
-    """A function. `words` are all identifiers in it, nested functions included; `generator` says that it yields."""
+    """A function. `words` are all identifiers in it (attributes with their dot), also of functions inside it."""
 
     name: str
     params: tuple[Parameter, ...]
@@ -323,7 +323,7 @@ class FunctionDef(Stmt, frozen=True, gc=False, eq=False):
 
 
 class ClassDef(Stmt, frozen=True, gc=False, eq=False):
-    """A class. `keywords` are the class statement's keyword arguments (`metaclass=`); `attrs` its `self.x = …` by method."""
+    """A class. `bases` holds the class statement's keyword arguments too; `words` are as those of functions."""
 
     name: str
     bases: tuple[Argument, ...]
@@ -333,7 +333,7 @@ class ClassDef(Stmt, frozen=True, gc=False, eq=False):
 
 
 class Module(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """A file. `words` are all identifiers in it; `nodes` is how many numbers were given."""
+    """A file. `words` are as those of functions; `nodes` is how many numbers were given."""
 
     path: str
     body: Block

@@ -53,6 +53,8 @@ def parse(text: str) -> cst.Module:
     except cst.ParserSyntaxError as error:
         detail = " ".join(str(error.message).split())
         raise ParseFailure(detail, error.editor_line, error.editor_column) from error
+    except (cst.CSTValidationError, cst.CSTLogicError) as error:
+        raise ParseFailure(f"not supported: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise ParseFailure("nested too deeply to be parsed") from error
 
@@ -270,10 +272,10 @@ class Lowering:
         elif kind is cst.MatchClass:
             values.append(self.expr(node.cls))
             for element in (*node.patterns, *node.kwds):
-                self.pattern(element.pattern, values, captures)
+                self.pattern(_inner_pattern(element), values, captures)
         elif kind is cst.MatchOr or kind is cst.MatchList or kind is cst.MatchTuple:
             for element in node.patterns:
-                self.pattern(getattr(element, "pattern", None) or getattr(element, "value", element), values, captures)
+                self.pattern(_inner_pattern(element), values, captures)
         self.depth -= 1
 
     def capture(self, name: cst.Name | None, captures: list[str]) -> None:
@@ -352,7 +354,7 @@ class Lowering:
 
     def attribute(self, node: cst.Attribute) -> ir.Expr:
         number = self.new(node)
-        self.words.add(node.attr.value)
+        self.words.add("." + node.attr.value)
         return ir.Attribute(number, self.expr(node.value), node.attr.value)
 
     def call(self, node: cst.Call) -> ir.Expr:
@@ -509,6 +511,11 @@ class Lowering:
         return ir.Dots(self.new(node))
 
 
+def _inner_pattern(element: Any) -> Any:
+    """The pattern in an element of a class, sequence or alternative pattern."""
+    return getattr(element, "pattern", None) or getattr(element, "value", element)
+
+
 def _dotted(node: Any) -> str:
     parts: list[str] = []
     while type(node) is cst.Attribute:
@@ -621,6 +628,7 @@ _EXPRESSIONS: dict[type, Callable[[Lowering, Any], ir.Expr]] = {
     cst.Yield: Lowering.yield_,
     cst.NamedExpr: Lowering.walrus,
     cst.Ellipsis: Lowering.dots,
+    cst.StarredElement: Lowering.element,
 }
 _template = getattr(cst, "TemplatedString", None)
 if _template is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from torchlint.analysis import invoke, ir, operate, shapes
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
 from torchlint.analysis.values import (
@@ -86,7 +88,7 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
     if isinstance(part, Unknown):
         return Unknown(part.reason, part.source) if part.source != "other" else Unknown(f"attribute {name}")
     if isinstance(part, Tensor):
-        return _tensor_attribute(run, part, name, node)
+        return tensor_attribute(run, part, name, node)
     if isinstance(part, Tuple) and name in ("values", "indices") and len(part.items) == 2:  # noqa: PLR2004 - a pair
         return part.items[0 if name == "values" else 1]
     if isinstance(part, Container) and part.kind == "dict":
@@ -102,7 +104,7 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
     return Method(part, name)
 
 
-def _tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -> Value:
+def tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -> Value:
     if name == "shape":
         if part.shape is not None and part.shape.rank is not None:
             return Tuple(tuple(DIMENSION if dim is None else Const(dim) for dim in part.shape.dims))
@@ -408,7 +410,7 @@ def _iterate(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
         return iterate(run, list_contents(run, part))
     if isinstance(part, Container):
         keys = dict_values(run, part)
-        known = [Const(_literal(key)) for key in keys]
+        known = [Const(literal(key)) for key in keys]
         complete = _ANY not in run.heap.read(part.id)
         return (union(known) if known and complete else UNKNOWN), (list(known) if complete else None)
     if isinstance(part, Tensor):
@@ -433,7 +435,7 @@ def _iterate_instance(run: Interpreter, part: Instance) -> tuple[Value, list[Val
     return Unknown("item of an object", "batch"), None
 
 
-def _literal(text: str) -> object:
+def literal(text: str) -> object:
     if text[:1] in "'\"":
         return text[1:-1]
     try:
@@ -446,7 +448,7 @@ def _row(part: Tensor) -> Tensor:
     shape = part.shape
     rest = None if shape is None or shape.open or not shape.dims else Shape(shape.dims[1:])
     kind = part.kind if part.dim != 0 else "unknown"
-    return Tensor(kind, part.activation, None, rest, part.dtype, part.attached, part.batched, None, part.trail)
+    return msgspec.structs.replace(part, kind=kind, dim=None, shape=rest, squeezed=None, flattened=None)
 
 
 def item(run: Interpreter, value: Value, index: int) -> Value:
@@ -529,7 +531,7 @@ def _picked(part: Tensor, key: Value, number: int | None) -> Value:
     if row:
         return _row(part)
     kind = part.kind if part.dim != 0 else "unknown"
-    return Tensor(kind, part.activation, part.dim, None, part.dtype, part.attached, part.batched, None, part.trail)
+    return msgspec.structs.replace(part, kind=kind, shape=None, squeezed=None, flattened=None)
 
 
 def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -> Value:
@@ -599,17 +601,8 @@ def _slice_tensor(part: Tensor, parts: Sequence[ir.Expr], keys: Sequence[Value])
     kind = part.kind
     if kind in ("simplex", "log_simplex") and not whole:
         kind = "probability" if kind == "simplex" else "log_probability"
-    return Tensor(
-        kind,
-        part.activation,
-        part.dim if keeps_simplex else None,
-        dims,
-        part.dtype,
-        part.attached,
-        part.batched,
-        None,
-        part.trail,
-    )
+    dim = part.dim if keeps_simplex else None
+    return msgspec.structs.replace(part, kind=kind, dim=dim, shape=dims, squeezed=None, flattened=None)
 
 
 def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Shape | None:
@@ -675,7 +668,7 @@ def _overwritten(part: Tensor, value: Value) -> Value:
     """A tensor some entries of which were set: the kind stays only if the entries are of the same kind."""
     same = all(isinstance(new, Tensor) and new.kind == part.kind for new in alternatives(value))
     kind = part.kind if same else "unknown"
-    return Tensor(kind, part.activation, None, part.shape, part.dtype, part.attached, part.batched, None, part.trail)
+    return msgspec.structs.replace(part, kind=kind, dim=None)
 
 
 def _set_list_item(run: Interpreter, part: Container, key: Value, value: Value) -> None:

@@ -29,6 +29,7 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     is_batch,
+    is_pending,
     union,
 )
 from torchlint.contracts import Kind, Op
@@ -63,13 +64,6 @@ def spelled(name: str) -> str:
         if name.startswith(long):
             return short + name[len(long) :]
     return name
-
-
-def is_pending(value: Value) -> bool:
-    """Whether a value is still to be computed."""
-    if isinstance(value, Lazy):
-        return not value.result
-    return isinstance(value, Union) and any(is_pending(part) for part in value.alternatives)
 
 
 def later(compute: Callable[[], Value], *sources: Value) -> Lazy:
@@ -159,11 +153,7 @@ def _plain(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> 
 
 def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tensor:
     op = bound.op
-    squeezed = part.squeezed
-    if op.shape == "squeeze" and bound.option("dim") is None:
-        squeezed = at
-    elif op.shape not in ("keep", "broadcast", "like"):
-        squeezed = None
+    squeezed, flattened = _history(bound, part, shape, at)
     return Tensor(
         kind=part.kind,
         activation=part.activation,
@@ -173,8 +163,25 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         attached=part.attached and op.gradient == "keep",
         batched=part.batched,
         squeezed=squeezed,
+        flattened=flattened,
         trail=part.trail,
     )
+
+
+def _history(
+    bound: Bound, part: Value | None, shape: Shape | None, at: NodeRef
+) -> tuple[NodeRef | None, NodeRef | None]:
+    """Which `squeeze()` and which flattening a tensor still shows after an operation."""
+    rule = bound.op.shape
+    if rule == "squeeze" and bound.option("dim") is None:
+        return at, at
+    if rule in ("squeeze", "view", "flatten") and shape is not None and shape.rank == 1:
+        before = part.shape if isinstance(part, Tensor) else None
+        changed = rule == "squeeze" or (before is not None and before.rank != 1)
+        return None, at if changed else None
+    if rule in ("keep", "broadcast", "like") and isinstance(part, Tensor):
+        return part.squeezed, part.flattened
+    return None, None
 
 
 def _made(
@@ -196,11 +203,7 @@ def _made(
             trail = Trail(StepRef(at, f"`{label}` is applied"), trail)
         else:
             trail = Trail(StepRef(at, note), before)
-    squeezed = None
-    if op.shape == "squeeze" and bound.option("dim") is None:
-        squeezed = at
-    elif isinstance(part, Tensor) and op.shape in ("keep", "broadcast", "like"):
-        squeezed = part.squeezed
+    squeezed, flattened = _history(bound, part, shape, at)
     dtype = part.dtype if isinstance(part, Tensor) and op.dtype == "keep" else op.dtype
     return Tensor(
         kind=kind,
@@ -211,6 +214,7 @@ def _made(
         attached=op.gradient == "keep" and not (isinstance(part, Tensor) and not part.attached),
         batched=is_batch(source),
         squeezed=squeezed,
+        flattened=flattened,
         trail=trail,
     )
 
@@ -389,7 +393,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
     if kind != source.kind and kind != "unknown":
         trail = Trail(StepRef(at, f"`{op}` gives {KIND_WORDS[kind]}"), trail)
     attached = [part.attached for part in (a, b) if isinstance(part, Tensor)]
-    squeezes = [part.squeezed for part in (a, b) if isinstance(part, Tensor)]
+    tensors = [part for part in (a, b) if isinstance(part, Tensor)]
     whole = all(isinstance(p, Const) or (isinstance(p, Tensor) and p.dtype == "int") for p in (a, b)) and op != "/"
     return Tensor(
         kind=kind,
@@ -398,7 +402,8 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         dtype="int" if whole else "float" if source.dtype == "float" else "unknown",
         attached=any(attached),
         batched=is_batch(a) or is_batch(b),
-        squeezed=squeezes[0] if len(squeezes) == 1 else None,
+        squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
+        flattened=tensors[0].flattened if len(tensors) == 1 else None,
         trail=trail,
     )
 

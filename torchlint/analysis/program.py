@@ -8,6 +8,7 @@ from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.state import Cell
 from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value, alternatives
+from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
@@ -61,11 +62,12 @@ class Program:
         self.parents: dict[int, int] = {}
         self.modules: dict[str, ModuleInfo] = {}
         self.problems: list[Problem] = []
-        self.vocabulary: set[str] = {word.decode() for word in self.contracts.loss_words()}
+        self.vocabulary = Vocabulary(word.decode() for word in self.contracts.loss_words())
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()
+        self.open_methods: dict[int, set[str]] = {}
         self.sought: set[str] = set()
         self._cells = 0
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
@@ -80,12 +82,17 @@ class Program:
         info = self.modules.get(path)
         if info is None:
             lowered = None
-            if path.endswith((".py", ".pyw", ".ipynb")):
+            if path.endswith((".py", ".pyw", ".ipynb")) or path in self.project.given:
                 lowered = self._load(path)
             info = self.modules[path] = ModuleInfo(path, self.new_cell(), lowered)
             if lowered is not None:
-                self.vocabulary |= criterion_words(lowered, self.vocabulary)
+                self.vocabulary.learn(lowered)
         return info
+
+    def words(self, path: str) -> frozenset[str]:
+        """The identifiers in a module that was read."""
+        info = self.modules.get(path)
+        return info.ir.words if info is not None and info.ir is not None else frozenset()
 
     def _load(self, path: str) -> ir.Module | None:
         try:
@@ -131,78 +138,17 @@ class Program:
                         index.setdefault(name, []).append(method)
         return index
 
-    def relevant(self, node: ir.FunctionDef | ir.ClassDef) -> bool:
+    def relevant(self, node: ir.FunctionDef | ir.ClassDef, owner: Class | None = None) -> bool:
         """Whether a function or class mentions anything that may lead to a loss."""
-        return not self.vocabulary.isdisjoint(node.words)
-
-
-def criterion_words(module: ir.Module, vocabulary: set[str]) -> set[str]:
-    """Names that this module binds to something that may be a loss: variables, attributes, functions and classes."""
-    words: set[str] = set()
-    if not vocabulary.isdisjoint(module.words):
-        _gather(module.body, vocabulary, words)
-    return words
-
-
-def _gather(body: ir.Block, vocabulary: set[str], words: set[str]) -> None:
-    for stmt in body:
-        kind = type(stmt)
-        if isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
-            if not vocabulary.isdisjoint(stmt.words) or not words.isdisjoint(stmt.words):
-                for param in stmt.params if isinstance(stmt, ir.FunctionDef) else ():
-                    if param.default is not None and may_be_criterion(param.default, vocabulary, words):
-                        words.add(param.name)
-                _gather(stmt.body, vocabulary, words)
-                words.add(stmt.name)
-        elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
-            if stmt.value is not None and may_be_criterion(stmt.value, vocabulary, words):
-                for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
-                    name = getattr(target, "name", None)
-                    if name is not None:
-                        words.add(name)
-        elif kind in _BLOCKS:
-            for block in _BLOCKS[kind](stmt):
-                _gather(block, vocabulary, words)
-
-
-_BLOCKS = {
-    ir.If: lambda s: (*(b.body for b in s.branches), s.orelse),
-    ir.For: lambda s: (s.body, s.orelse),
-    ir.While: lambda s: (s.body, s.orelse),
-    ir.With: lambda s: (s.body,),
-    ir.Try: lambda s: (s.body, *(h.body for h in s.handlers), s.orelse, s.final),
-    ir.Match: lambda s: tuple(c.body for c in s.cases),
-}
-
-
-def may_be_criterion(node: ir.Expr, vocabulary: set[str], words: set[str]) -> bool:
-    """Whether an expression may give a loss object or function (and not just a loss's value)."""
-    if isinstance(node, (ir.Name, ir.Attribute)):
-        return node.name in vocabulary or node.name in words
-    if isinstance(node, ir.Call):
-        func = node.func
-        if isinstance(func, (ir.Name, ir.Attribute)):
-            if func.name[:1].isupper() and (func.name in vocabulary or func.name in words):
-                return True
-            if isinstance(func, ir.Attribute) and func.name in ("to", "cuda", "cpu", "double", "float", "half"):
-                return may_be_criterion(func.value, vocabulary, words)
-            if func.name in words and not node.args:
-                return True
-            if any(may_be_criterion(arg.value, vocabulary, words) for arg in node.args):
-                return func.name in ("partial", "ModuleList", "ModuleDict", "dict", "OrderedDict", "list", "getattr")
-            return func.name in words and ("loss" in func.name.lower() or "crit" in func.name.lower())
-        return False
-    if isinstance(node, ir.Sequence):
-        return any(may_be_criterion(item, vocabulary, words) for item in node.items)
-    if isinstance(node, ir.Mapping):
-        return any(may_be_criterion(item, vocabulary, words) for item in node.values)
-    if isinstance(node, ir.Conditional):
-        return may_be_criterion(node.body, vocabulary, words) or may_be_criterion(node.orelse, vocabulary, words)
-    if isinstance(node, ir.Boolean):
-        return may_be_criterion(node.left, vocabulary, words) or may_be_criterion(node.right, vocabulary, words)
-    if isinstance(node, (ir.Subscript, ir.Lambda)):
-        return may_be_criterion(node.value if isinstance(node, ir.Subscript) else node.body, vocabulary, words)
-    return False
+        if self.vocabulary.leads_to_loss(node):
+            return True
+        if owner is None or not self.open_methods:
+            return False
+        return any(
+            not self.open_methods[id(item.node)].isdisjoint(node.words)
+            for item in linearise(owner)
+            if id(item.node) in self.open_methods
+        )
 
 
 def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
@@ -213,8 +159,8 @@ def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
                 for item in target.items if isinstance(target, ir.Sequence) else (target,):
                     if isinstance(item, ir.Attribute) and isinstance(item.value, ir.Name) and item.value.name == receiver:
                         names.add(item.name)
-        elif type(stmt) in _BLOCKS:
-            for block in _BLOCKS[type(stmt)](stmt):
+        elif type(stmt) in BLOCKS:
+            for block in BLOCKS[type(stmt)](stmt):
                 _assigned(block, receiver, names)
     return names
 

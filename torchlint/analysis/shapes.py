@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from torchlint.analysis.values import Const, Dim, Shape, Tensor, Tuple, Value, alternatives, join_shapes
+from torchlint.analysis.values import Const, Dim, Shape, Tensor, Tuple, Value, alternatives, is_pending, join_shapes
 from torchlint.contracts import Op
 
 
@@ -222,7 +222,8 @@ def _linear(bound: Bound) -> Shape | None:
     if out != 1:
         # A wide layer's output needs no rank: no rule asks for it, and the input is not computed for it.
         return Shape((out,), True)
-    shape = shape_of(bound.input)
+    # Nor for a column, if that means to run the whole network in front of it.
+    shape = None if is_pending(bound.input) else shape_of(bound.input)
     if shape is None or not shape.dims:
         return Shape((out,), True)
     return Shape((*shape.dims[:-1], out), shape.open)

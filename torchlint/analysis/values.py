@@ -125,7 +125,8 @@ class Tensor(Value, frozen=True, eq=False):
 
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
     `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call;
-    `squeezed` is the `squeeze()` without a dimension that took the place of a dimension of size 1.
+    `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
+    forgotten when the shape changes again.
     """
 
     kind: Kind = "unknown"
@@ -136,6 +137,7 @@ class Tensor(Value, frozen=True, eq=False):
     attached: bool = True
     batched: bool = False
     squeezed: NodeRef | None = None
+    flattened: NodeRef | None = None
     trail: Trail | None = None
 
 
@@ -242,6 +244,7 @@ class Method(Value, frozen=True, eq=False):
 
 
 UNKNOWN = Unknown()
+TOO_MANY = Unknown("too many possibilities")
 
 
 def alternatives(value: Value) -> tuple[Value, ...]:
@@ -269,6 +272,8 @@ def union(values: Iterable[Value]) -> Value:
     parts: list[Value] = []
     for value in values:
         for part in value.alternatives if type(value) is Union else (value,):  # type: ignore[attr-defined]
+            if part is TOO_MANY:
+                return part
             if not any(part is other for other in parts):
                 _add(parts, part)
     if len(parts) == 1:
@@ -276,7 +281,7 @@ def union(values: Iterable[Value]) -> Value:
     if not parts:
         return UNKNOWN
     if len(parts) > MAX_ALTERNATIVES:
-        return Unknown("too many possibilities")
+        return TOO_MANY
     return Union(tuple(parts))
 
 
@@ -304,6 +309,7 @@ def _merge(a: Value, b: Value) -> Value | None:
             attached=a.attached,
             batched=a.batched and b.batched,
             squeezed=a.squeezed if a.squeezed == b.squeezed else None,
+            flattened=a.flattened if a.flattened == b.flattened else None,
             trail=a.trail,
         )
     if isinstance(a, Unknown) and isinstance(b, Unknown):
@@ -345,6 +351,13 @@ def _same_receiver(a: Value | None, b: Value | None) -> bool:
     if a is b:
         return True
     return isinstance(a, Instance) and isinstance(b, Instance) and a.id == b.id
+
+
+def is_pending(value: Value) -> bool:
+    """Whether a value is still to be computed."""
+    if isinstance(value, Lazy):
+        return not value.result
+    return isinstance(value, Union) and any(is_pending(part) for part in value.alternatives)
 
 
 def is_batch(value: Value) -> bool:

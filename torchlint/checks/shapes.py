@@ -18,19 +18,24 @@ def _verdict(given: Tensor, target: Tensor, one: Tensor) -> Verdict:
     trail = one.trail
     if one.squeezed is not None:
         trail = Trail(StepRef(one.squeezed, "`squeeze()` takes away every dimension of size 1"), trail)
-    values = {
+    return Verdict(_words(given, target), trail, one.squeezed)
+
+
+def _words(given: Tensor, target: Tensor) -> dict[str, str]:
+    return {
         "input": given.activation or "the input",
         "target": "the target",
         "input_shape": _shown(given),
         "target_shape": _shown(target),
     }
-    return Verdict(values, trail, one.squeezed)
 
 
 @rule("TLN201")
 def squeeze_without_dim(call: LossCall) -> Iterator[Verdict]:
     """`squeeze()` takes the batch dimension away too when a batch holds one sample."""
     given, target = _squeezed(call, "input"), _squeezed(call, "target")
+    if call.full_batches or _meets(call) is not None:
+        return
     if given is not None and not _is_squeezed(call, "target") and call.loss.shapes == "equal" and call.arg("target"):
         yield _verdict(given, _some_tensor(call, "target"), given)
     elif target is not None and call.loss.shapes in ("equal", "index") and not _is_squeezed(call, "input"):
@@ -53,20 +58,21 @@ def _some_tensor(call: LossCall, role: str) -> Tensor:
 
 
 def _column(shape: Shape | None, batched: bool) -> bool:
-    """Whether a shape is [B, 1]: certainly a last dimension of 1 behind a varying one."""
+    """Whether a shape is [B, 1] with B not 1: certainly a last dimension of 1 behind one that varies or is larger."""
     if shape is None or not shape.dims or shape.dims[-1] != 1:
         return False
     if shape.open:
         return batched and len(shape.dims) == 1
-    return len(shape.dims) == 2 and shape.dims[0] is None  # noqa: PLR2004 - rows and one column
+    return len(shape.dims) == 2 and shape.dims[0] != 1  # noqa: PLR2004 - rows and one column
 
 
 def _row(shape: Shape | None) -> bool:
-    """Whether a shape is [B]."""
-    return shape is not None and not shape.open and shape.dims == (None,)
+    """Whether a shape is [B] with B not 1."""
+    return shape is not None and not shape.open and len(shape.dims) == 1 and shape.dims[0] != 1
 
 
 def _meets(call: LossCall) -> tuple[Tensor, Tensor] | None:
+    """Input and target, if one of them is [B, 1] and the other [B]."""
     given, target = call.tensor("input"), call.tensor("target")
     if given is None or target is None:
         return None
@@ -79,13 +85,15 @@ def _meets(call: LossCall) -> tuple[Tensor, Tensor] | None:
 
 @rule("TLN202")
 def squeeze_one_side(call: LossCall) -> Iterator[Verdict]:
-    """One side squeezed, so that [B] meets [B, 1]."""
+    """One side made one-dimensional, so that [B] meets [B, 1]."""
     found = _meets(call)
     if found is not None and call.loss.shapes in ("warns", "broadcasts", "equal"):
         given, target = found
-        squeezed = given if given.squeezed is not None else target
-        if squeezed.squeezed is not None:
-            yield _verdict(given, target, squeezed)
+        flat = given if _row(given.shape) else target
+        if flat.flattened is not None:
+            note = "the dimension of size 1 is taken away here"
+            trail = Trail(StepRef(flat.flattened, note), flat.trail)
+            yield Verdict(_words(given, target), trail, flat.flattened)
 
 
 @rule("TLN203")
@@ -94,6 +102,5 @@ def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
     found = _meets(call)
     if found is not None and call.loss.shapes in ("warns", "broadcasts"):
         given, target = found
-        if given.squeezed is None and target.squeezed is None:
-            verdict = _verdict(given, target, given)
-            yield Verdict(verdict.values, given.trail)
+        if given.flattened is None and target.flattened is None:
+            yield Verdict(_words(given, target), given.trail or target.trail)

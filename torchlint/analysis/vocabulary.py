@@ -1,0 +1,128 @@
+"""The words that lead to a loss: what a function must mention for it to be worth running.
+
+They grow from the names of the losses: what a module binds to a loss, a function or class that mentions one. An attribute's
+name counts with its dot (`.criterion`), so that a function called `train` does not make every `model.train()` suspicious.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torchlint.analysis import ir
+
+_COMMON = frozenset(
+    "train eval fit step update run main call learn test forward loss predict evaluate validate setup build make get "
+    "compute process apply close reset save load init start stop".split()
+)
+"""Function names that as attributes say nothing: nearly every object has one of them."""
+
+
+class Vocabulary:
+    """The words of a program that lead to a loss."""
+
+    def __init__(self, losses: Iterable[str]) -> None:
+        self.words: set[str] = set()
+        for name in losses:
+            self.words |= {name, f".{name}"}
+
+    def learn(self, module: ir.Module) -> None:
+        """Take in what a module binds to losses."""
+        if not self.words.isdisjoint(module.words):
+            self._block(module.body, in_class=False, top=True)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Take in names of functions or classes."""
+        for name in names:
+            self.words.add(name)
+            if name not in _COMMON:
+                self.words.add(f".{name}")
+
+    def leads_to_loss(self, node: ir.FunctionDef | ir.ClassDef) -> bool:
+        """Whether a function or class mentions such a word."""
+        return not self.words.isdisjoint(node.words)
+
+    def _block(self, body: ir.Block, in_class: bool, top: bool) -> None:
+        for stmt in body:
+            if isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
+                if not self.words.isdisjoint(stmt.words):
+                    self._definition(stmt, top)
+            elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
+                if stmt.value is not None and self._may_be_loss(stmt.value):
+                    self._targets(stmt, in_class)
+            elif type(stmt) in BLOCKS:
+                for block in BLOCKS[type(stmt)](stmt):
+                    self._block(block, in_class, top)
+
+    def _definition(self, stmt: ir.FunctionDef | ir.ClassDef, top: bool) -> None:
+        if isinstance(stmt, ir.FunctionDef):
+            for param in stmt.params:
+                if param.default is not None and self._may_be_loss(param.default):
+                    self.words.add(param.name)
+        self._block(stmt.body, isinstance(stmt, ir.ClassDef), top=False)
+        if top:
+            self.add((stmt.name,))
+
+    def _targets(self, stmt: ir.Assign | ir.AnnAssign, in_class: bool) -> None:
+        for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
+            if isinstance(target, ir.Attribute):
+                self.words.add(f".{target.name}")
+            elif isinstance(target, ir.Name):
+                self.words |= {target.name, f".{target.name}"} if in_class else {target.name}
+
+    def _may_be_loss(self, node: ir.Expr) -> bool:
+        """Whether an expression may give a loss object or function (and not just a loss's value)."""
+        if isinstance(node, ir.Name):
+            return node.name in self.words
+        if isinstance(node, ir.Attribute):
+            return f".{node.name}" in self.words
+        if isinstance(node, ir.Call):
+            return self._call_may_be_loss(node)
+        return any(self._may_be_loss(part) for part in _parts(node))
+
+    def _call_may_be_loss(self, node: ir.Call) -> bool:
+        func = node.func
+        if not isinstance(func, (ir.Name, ir.Attribute)):
+            return False
+        known = self._may_be_loss(func)
+        if known and (func.name[:1].isupper() or _names_loss(func.name) or not node.args):
+            return True
+        if isinstance(func, ir.Attribute) and func.name in _KEEP:
+            return self._may_be_loss(func.value)
+        return func.name in _COLLECT and any(self._may_be_loss(arg.value) for arg in node.args)
+
+
+_KEEP = frozenset(("to", "cuda", "cpu", "double", "float", "half"))
+_COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDict", "list", "getattr"))
+
+
+def _names_loss(name: str) -> bool:
+    low = name.lower()
+    return ("loss" in low or "crit" in low) and low.startswith(("get", "build", "make", "create", "_get", "select", "choose"))
+
+
+def _parts(node: ir.Expr) -> tuple[ir.Expr, ...]:
+    if isinstance(node, ir.Sequence):
+        return node.items
+    if isinstance(node, ir.Mapping):
+        return node.values
+    if isinstance(node, ir.Conditional):
+        return node.body, node.orelse
+    if isinstance(node, ir.Boolean):
+        return node.left, node.right
+    if isinstance(node, ir.Subscript):
+        return (node.value,)
+    if isinstance(node, ir.Lambda):
+        return (node.body,)
+    return ()
+
+
+BLOCKS: dict[type, Callable[[Any], tuple[ir.Block, ...]]] = {
+    ir.If: lambda s: (*(b.body for b in s.branches), s.orelse),
+    ir.For: lambda s: (s.body, s.orelse),
+    ir.While: lambda s: (s.body, s.orelse),
+    ir.With: lambda s: (s.body,),
+    ir.Try: lambda s: (s.body, *(h.body for h in s.handlers), s.orelse, s.final),
+    ir.Match: lambda s: tuple(c.body for c in s.cases),
+}
+"""The blocks of compound statements that open no scope of their own."""
