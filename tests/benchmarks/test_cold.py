@@ -12,13 +12,20 @@ BAD = "import torch\nimport torch.nn as nn\n\ndef f(x, y):\n    return nn.BCEWit
 
 
 def test_the_benchmark_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "bad.py").write_text(BAD, "utf-8")
-    (tmp_path / "other.py").write_text("print(1)\n", "utf-8")
-    assert cold.main([str(tmp_path), "--rounds", "1"]) in (0, 1)
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert lines["files"].split()[0] == "2"
-    assert lines["prefilter"].split()[0] == "1"
-    assert lines["findings"].split()[0] == "1"
+    for name in ("one/bad.py", "two/bad.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(BAD, "utf-8")
+    (tmp_path / "one" / "other.py").write_text("print(1)\n", "utf-8")
+    assert cold.main([str(tmp_path), "--each", "--rounds", "1"]) in (0, 1)
+    head, one, two, total, ratio = capsys.readouterr().out.splitlines()
+    assert len(one) == len(two) == len(total) == len(head)
+    counts = [[row.split()[column] for column in (0, 1, 3, -3, -2, -1)] for row in (one, two, total)]
+    assert counts == [
+        ["one", "2", "1", "1", "0", "0"],
+        ["two", "1", "1", "1", "0", "0"],
+        ["total", "3", "2", "2", "0", "0"],
+    ]
+    assert ratio == f"ratio {total.split()[-4]}, at most 1.5"
 
 
 def test_it_says_when_there_is_nothing_to_measure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,6 @@ def test_commands_are_single_lines() -> None:
 def test_options_exist() -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         cli.main(["check", "--help"], standalone_mode=False)
-    options = set(re.findall(r"`(--[a-z-]+)", README)) - {"--show", "--strict", "--no-deps", "--no-binary"}
+    options = set(re.findall(r"`(--[a-z-]+)", README)) - {"--show", "--strict", "--no-deps", "--no-binary", "--each"}
     assert options
     assert all(option in out.getvalue() for option in options)
