@@ -29,8 +29,11 @@ def loss_words() -> frozenset[bytes]:
     words: set[bytes] = set()
     for name in os.listdir(folder):
         if name.endswith(".toml"):
-            with open(os.path.join(folder, name), "rb") as file:
-                tables = (b"\n" + file.read()).split(b"\n[")
+            try:
+                with open(os.path.join(folder, name), "rb") as file:
+                    tables = (b"\n" + file.read()).split(b"\n[")
+            except OSError as error:
+                raise RulebookError(f"{error.filename}: cannot be read: {error.strerror}") from error
             losses = b"".join(table for table in tables if table.startswith(b"loss."))
             quoted = losses.replace(b"'", b'"').split(b'"')[1::2]
             words.update(each.rpartition(b".")[2] for each in quoted if b"." in each)

@@ -199,12 +199,12 @@ def main(arguments: list[str] | None = None) -> int:
     if given.each:
         inside = [os.path.join(folder, name) for folder in folders for name in sorted(os.listdir(folder))]
         folders = [each for each in inside if os.path.isdir(each)]
+    for name in ("libcst.metadata", "torchlint.analysis", "torchlint.analysis.positions", "torchlint.project"):
+        importlib.import_module(name)  # imports are paid once per process, not per file
     if given.profile:
         for folder in folders:
             profile(folder, 40)
         return 0
-    for name in ("libcst.metadata", "torchlint.analysis", "torchlint.analysis.positions", "torchlint.project"):
-        importlib.import_module(name)  # imports are paid once per process, not per file
     print(HEAD)
     total = Row("total")
     for folder in folders:
