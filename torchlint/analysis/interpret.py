@@ -152,6 +152,8 @@ class Interpreter:
         if known is not None:
             return known
         self.program.opened[key] = False
+        if isinstance(function.receiver, Instance):
+            objects.instance_cell(self, function.receiver)
         saved = (self.state, self.stack, self.fuel, self.frame)
         self.state = self.heap.fork()
         self.stack = []
@@ -171,7 +173,7 @@ class Interpreter:
             if isinstance(function.receiver, Instance):
                 cls = function.receiver.cls.node
                 self.program.open.add(cls.name)
-                if name_of(function) != "forward":
+                if name_of(function) != "forward" and isinstance(function.node, ir.FunctionDef) and self.program.relevant(function.node):
                     self.program.open_methods.setdefault(id(cls), set()).add(f".{name_of(function)}")
         return entry.open
 

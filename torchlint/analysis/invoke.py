@@ -10,7 +10,7 @@ import msgspec
 from torchlint.analysis import interpret, ir, objects, operate, shapes
 from torchlint.analysis.calls import LossCall
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
-from torchlint.analysis.state import merge
+from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
@@ -283,8 +283,17 @@ _CHANGERS = frozenset(
 """Words of a function that may change a list or dict that it is given."""
 
 
+def _holds_loss(run: Interpreter, value: Value) -> bool:
+    return any(
+        isinstance(part, Criterion) or (isinstance(part, Instance) and bool(_criteria_of(run, part)))
+        for part in (value.alternatives if isinstance(value, Union) else (value,))
+    )
+
+
 def _criteria_of(run: Interpreter, instance: Instance) -> list[str]:
     """The attributes of an object that hold a loss, with their dot."""
+    if INIT in run.heap.read(instance.id) and run.program.relevant(instance.cls.node):
+        objects.instance_cell(run, instance)
     return [
         f".{name}"
         for name, value in run.heap.read(instance.id).items()
@@ -485,9 +494,6 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) ->
     init = objects.class_attribute(run, cls, "__init__")
     if isinstance(init, Function):
         bound = Function(init.node, init.path, init.frame, instance, init.owner)
-        if args is not None and _must_run_now(run, bound, args):
-            call_now(run, bound, args, node)
-            return instance
         frame = run.frame
         at = run.ref(node)
 
@@ -496,7 +502,9 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) ->
                 given = unknown_args(run, bound) if args is None else args
                 return call_now(run, bound, given, node, quiet=args is None, at=at)
 
-        entries["<init>"] = operate.later(initialise)
+        entries[INIT] = operate.later(initialise)
+        if args is not None and any(_holds_loss(run, value) for value in args.all()):
+            objects.instance_cell(run, instance)
         return instance
     if args is not None:
         _fill_fields(run, cls, instance, args)

@@ -9,6 +9,7 @@ import msgspec
 
 from torchlint.analysis import invoke, ir, operate, shapes
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
+from torchlint.analysis.state import INIT
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
@@ -44,7 +45,6 @@ MAX_ITEMS = 64
 """Lists longer than this are known by the kinds of their items only."""
 
 _ITEMS = "<items>"
-_INIT = "<init>"
 _ANY = "*"
 
 DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
@@ -118,12 +118,13 @@ def tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -
 def instance_cell(run: Interpreter, instance: Instance) -> dict[str, Value]:
     """An instance's attributes; its `__init__` is run now if that was put off."""
     cell = run.heap.read(instance.id)
-    init = cell.get(_INIT)
+    init = cell.get(INIT)
     if init is None:
         return cell
-    run.heap.write(instance.id).pop(_INIT, None)
+    run.heap.write(instance.id).pop(INIT, None)
     if isinstance(init, Lazy):
-        init.force()
+        # Not forced: another state, forked before, has to run it too.
+        init.thunk()
     return run.heap.read(instance.id)
 
 

@@ -118,6 +118,11 @@ def _keep(bound: Bound) -> Shape | None:
     return shape_of(bound.input)
 
 
+def _like(bound: Bound) -> Shape | None:
+    """`zeros_like(x)` has the shape of x, `x.view_as(other)` that of the other."""
+    return shape_of(bound.named.get("other", bound.input))
+
+
 def _broadcast(bound: Bound) -> Shape | None:
     other = bound.rest[0] if bound.rest else None
     if other is None:
@@ -365,7 +370,7 @@ def _expand(bound: Bound) -> Shape | None:
 
 _RULES: dict[str, Callable[[Bound], Shape | None]] = {
     "keep": _keep,
-    "like": _keep,
+    "like": _like,
     "broadcast": _broadcast,
     "squeeze": _squeeze,
     "unsqueeze": _unsqueeze,

@@ -8,6 +8,9 @@ from torchlint.analysis.values import Value, join
 
 Cell = dict[str, Value]
 
+INIT = "<init>"
+"""The entry of an object whose `__init__` has still to run; where two states meet, the one in which it ran counts."""
+
 
 class Fork:
     """A point at which a state was forked: the cells written between the fork before it and this one."""
@@ -118,10 +121,13 @@ def _join_cells(a: Cell, b: Cell) -> Cell:
     if a is b:
         return a
     out = dict(a)
+    if (INIT in a) is not (INIT in b):
+        out.pop(INIT, None)
     for key, value in b.items():
         mine = out.get(key)
         if mine is None:
-            out[key] = value
+            if key != INIT:
+                out[key] = value
         elif mine is not value:
             out[key] = join(mine, value)
     return out

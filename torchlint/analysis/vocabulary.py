@@ -23,6 +23,7 @@ class Vocabulary:
 
     def __init__(self, losses: Iterable[str]) -> None:
         self.words: set[str] = set()
+        self.models: set[str] = set()
         for name in losses:
             self.words |= {name, f".{name}"}
 
@@ -62,6 +63,9 @@ class Vocabulary:
         self._block(stmt.body, isinstance(stmt, ir.ClassDef), top=False)
         if top:
             self.add((stmt.name,))
+            if isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words):
+                # A model that computes its loss itself: what it is bound to is no loss.
+                self.models.add(stmt.name)
 
     def _targets(self, stmt: ir.Assign | ir.AnnAssign, in_class: bool) -> None:
         for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
@@ -73,9 +77,9 @@ class Vocabulary:
     def _may_be_loss(self, node: ir.Expr) -> bool:
         """Whether an expression may give a loss object or function (and not just a loss's value)."""
         if isinstance(node, ir.Name):
-            return node.name in self.words
+            return node.name in self.words and node.name not in self.models
         if isinstance(node, ir.Attribute):
-            return f".{node.name}" in self.words
+            return f".{node.name}" in self.words and node.name not in self.models
         if isinstance(node, ir.Call):
             return self._call_may_be_loss(node)
         return any(self._may_be_loss(part) for part in _parts(node))
@@ -91,6 +95,16 @@ class Vocabulary:
             return self._may_be_loss(func.value)
         return func.name in _COLLECT and any(self._may_be_loss(arg.value) for arg in node.args)
 
+
+_WEIGHTED = frozenset(
+    dot + name
+    for dot in ("", ".")
+    for name in (
+        "Linear Conv1d Conv2d Conv3d ConvTranspose2d Embedding LSTM GRU RNN Transformer TransformerEncoder BatchNorm1d BatchNorm2d "
+        "LayerNorm from_pretrained post_init PreTrainedModel config_class"
+    ).split()
+)
+"""Words of a class that has layers of its own."""
 
 _KEEP = frozenset(("to", "cuda", "cpu", "double", "float", "half"))
 _COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDict", "list", "getattr"))
