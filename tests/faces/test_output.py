@@ -185,6 +185,26 @@ def test_a_closed_pipe_and_an_interrupt_are_quiet(tree: Tree) -> None:
     assert b"Traceback" not in waiting.stderr.read()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_and_closed_streams(tree: Tree) -> None:
+    root = tree({"a.py": BAD, "b.py": "x = 1\n"})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+
+    def run(shell: str) -> tuple[int, str]:
+        command = f'"{sys.executable}" -m torchlint {shell}'
+        done = subprocess.run(
+            command, shell=True, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, check=False
+        )
+        return done.returncode, done.stderr
+
+    for buffered in ("", "1"):
+        environment["PYTHONUNBUFFERED"] = buffered
+        assert run("check b.py >/dev/full") == (2, "error: standard output: No space left on device\n")
+        assert run("check a.py >/dev/full") == (2, "error: standard output: No space left on device\n")
+    assert run("check a.py >&-") == (1, "")
+    assert run("check b.py >&- 2>&-") == (0, "")
+
+
 def test_explain_and_rules(torchlint: Run) -> None:
     page = (ROOT / "rules" / "TLN101.md").read_text("utf-8")
     assert torchlint("explain", "TLN101").out.strip() == page.strip()
