@@ -7,8 +7,8 @@ import traceback
 
 from torchlint.analysis import invoke, ir, objects
 from torchlint.analysis.calls import LossCall
-from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter, entry_key
-from torchlint.analysis.program import ModuleInfo, Program, linearise
+from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
+from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
 from torchlint.checks.registry import judge
@@ -81,7 +81,6 @@ class Entries:
             info = self.interpreter.ensure(path)
             if info.ir is not None:
                 self._functions(info)
-                self._escaped()
         except RecursionError:
             pass
         except Exception:
@@ -115,50 +114,22 @@ class Entries:
     def _class(self, cls: Class) -> None:
         """Every method of a class that may reach a loss, on an object made with unknown arguments."""
         run = self.interpreter
-        methods = self._methods(cls)
+        methods = objects.methods_to_loss(run, cls)
         if not methods:
             return
         instance = invoke.construct(run, cls, None, cls.node)
         if not isinstance(instance, Instance):
             return
+        if invoke.holds_loss(run, instance):
+            self.program.open.add(cls.node.name)
         objects.instance_cell(run, instance)
         run.standing = frozenset({instance.id})
         for method in methods:
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
         # Those methods that call one of which they could tell more.
-        for method in self._methods(cls):
+        for method in objects.methods_to_loss(run, cls):
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
-    def _methods(self, cls: Class) -> list[Function]:
-        out: dict[str, Function] = {}
-        for item in linearise(cls):
-            for stmt in item.node.body:
-                if isinstance(stmt, ir.FunctionDef) and stmt.name not in out and stmt.name != "__init__":
-                    found = self.interpreter.heap.read(item.frame).get(stmt.name)
-                    if isinstance(found, Function) and self.program.relevant(stmt, cls):
-                        out[stmt.name] = found
-        return list(out.values())
-
-    def _escaped(self) -> None:
-        """Objects handed to code that we do not see, such as a trainer: it calls their methods."""
-        run = self.interpreter
-        escaped, run.escaped = run.escaped, []
-        seen: set[int] = set()
-        for instance in escaped:
-            if instance.id in seen or len(seen) >= _MOST_ESCAPED:
-                continue
-            seen.add(instance.id)
-            if instance.id not in self.program.base:
-                continue
-            for method in self._methods(instance.cls):
-                bound = Function(method.node, method.path, method.frame, instance, method.owner)
-                if self.program.opened.get(entry_key(bound), True):
-                    self._begin(instance.cls.path, instance.cls.frame)
-                    run.frame.key = ("escaped", instance.id, method.node.id)
-                    invoke.call_now(run, bound, invoke.unknown_args(run, bound), method.node, quiet=True)
-
-
-_MOST_ESCAPED = 20
 
 _CALLERS_AT_LEAST = 300_000
 _CALLERS_SHARE = 8

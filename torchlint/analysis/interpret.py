@@ -161,9 +161,14 @@ class Interpreter:
         self.frame = Frame(function.path, function.frame, ("entry", function.path, *key), True)
         entry = Entry(function)
         self.entries.append(entry)
+        escaped, self.escaped = self.escaped, []
         try:
-            invoke.call_now(self, function, invoke.unknown_args(self, function), function.node, quiet=True)
+            result = invoke.call_now(self, function, invoke.unknown_args(self, function), function.node, quiet=True)
+            if invoke.holds_loss(self, result):
+                self.program.open.add(name_of(function))
+            self.run_escaped()
         finally:
+            self.escaped = escaped
             self.entries.pop()
             self.state, self.stack, self.fuel, self.frame = saved
         self.program.opened[key] = entry.open
@@ -176,6 +181,24 @@ class Interpreter:
                 if name_of(function) != "forward" and isinstance(function.node, ir.FunctionDef) and self.program.relevant(function.node):
                     self.program.open_methods.setdefault(id(cls), set()).add(f".{name_of(function)}")
         return entry.open
+
+    def run_escaped(self) -> None:
+        """Call the methods of objects that were handed to code which we do not see, such as a trainer."""
+        seen: set[int] = set()
+        escaped, self.escaped = self.escaped, []
+        for instance in escaped:
+            if instance.id in seen or len(seen) >= MOST_ESCAPED or not self.program.is_root(instance.cls):
+                continue
+            seen.add(instance.id)
+            for method in objects.methods_to_loss(self, instance.cls):
+                bound = Function(method.node, method.path, method.frame, instance, method.owner)
+                if self.is_open(bound):
+                    before, key = self.heap, self.frame.key
+                    self.state = before.fork()
+                    self.frame.key = (*key, "escaped", instance.id, method.node.id)
+                    invoke.call_now(self, bound, invoke.unknown_args(self, bound), method.node, quiet=True)
+                    self.state, self.frame.key = before, key
+        self.escaped = []
 
     # ---- modules
 
@@ -192,6 +215,7 @@ class Interpreter:
             with self.enter(Frame(path, info.cell, (path,), True)):
                 self.heap.write(info.cell)["__name__"] = Const("__main__" if path in self.program.roots else path)
                 self.block(info.ir.body)
+                self.run_escaped()
                 # A module that always raises or exits still bound its names before that.
                 self.program.base.update(self.heap.cells)
         finally:
@@ -311,6 +335,8 @@ class Interpreter:
         value = self.eval(stmt.value)
         in_place = stmt.value
         if isinstance(value, Lazy) and isinstance(in_place, ir.Call):
+            if self.fuel > 0 and value.changes:
+                value.force()
             return
         if (
             isinstance(in_place, ir.Call)
@@ -370,8 +396,13 @@ class Interpreter:
         self.eval(stmt.test)
 
     def delete(self, stmt: ir.Delete) -> None:
-        if isinstance(stmt.target, ir.Name):
-            self.heap.write(self.frame.cell).pop(stmt.target.name, None)
+        for target in stmt.target.items if isinstance(stmt.target, ir.Sequence) else (stmt.target,):
+            if isinstance(target, ir.Name):
+                self.heap.write(self.frame.cell).pop(target.name, None)
+            elif isinstance(target, ir.Attribute):
+                objects.set_attribute(self, self.eval(target.value), target.name, Unknown("deleted"))
+            elif isinstance(target, ir.Subscript):
+                objects.delete_item(self, target)
 
     def pass_stmt(self, stmt: ir.Stmt) -> None:
         pass
@@ -544,7 +575,25 @@ class Interpreter:
         self.branches(runs)
 
     def function_def(self, stmt: ir.FunctionDef) -> None:
-        self.bind(stmt.name, self.make_function(stmt))
+        function = self.make_function(stmt)
+        self.bind(stmt.name, function)
+        self.decorate(stmt, function)
+
+    def decorate(self, stmt: ir.FunctionDef | ir.ClassDef, value: Value) -> None:
+        """Run the project's own decorators: a registry takes note of what it decorates."""
+        for node in stmt.decorators:
+            root = node.func if isinstance(node, ir.Call) else node
+            while isinstance(root, ir.Attribute):
+                root = root.value
+            if not isinstance(root, ir.Name) or root.name in _BUILTINS or self.fuel <= 0:
+                continue
+            known = self.lookup(root.name)
+            if isinstance(known, (Function, Instance, Container)) or (isinstance(known, Lazy) and not self.frame.class_cell):
+                decorator = self.eval(node)
+                if not any(isinstance(part, Unknown) for part in alternatives(decorator)):
+                    invoke.call(self, decorator, invoke.Args([value]), node)
+                    if self.state is None:
+                        self.state = State(self.program.base)
 
     def make_function(self, node: ir.FunctionDef | ir.Lambda) -> Function:
         """A function as its definition binds it: free names are looked up around it, a class body left out."""
@@ -555,7 +604,9 @@ class Interpreter:
         return Function(node, frame.path, frame.cell, owner=frame.owner)
 
     def class_def(self, stmt: ir.ClassDef) -> None:
-        self.bind(stmt.name, self.make_class(stmt))
+        cls = self.make_class(stmt)
+        self.bind(stmt.name, cls)
+        self.decorate(stmt, cls)
 
     def make_class(self, stmt: ir.ClassDef) -> Class:
         """A class: its body run in a cell of its own."""
@@ -758,6 +809,8 @@ ENTRY_FUEL = 20_000
 
 NODES_PER_STEP = 4
 """How many nodes of a module that must be read for an entry count as one step of it."""
+
+MOST_ESCAPED = 12
 
 MODULE_FUEL = 100_000
 """Steps that running one module's body may take, all that it calls included."""

@@ -27,6 +27,7 @@ from torchlint.analysis.values import (
     ModuleValue,
     Partial,
     Shape,
+    Size,
     Source,
     Super,
     Tensor,
@@ -246,16 +247,19 @@ _LONGEST_REASON = 80
 
 def call_function(run: Interpreter, function: Function, args: Args, node: ir.Node) -> Value:
     """Call a function of the project: now if a loss may be called in it, else when its result is needed."""
-    if _must_run_now(run, function, args):
+    is_init = isinstance(function.node, ir.FunctionDef) and function.node.name == "__init__"
+    if is_init or _must_run_now(run, function, args):
         return call_now(run, function, args, node)
     at = run.ref(node)
     frame = run.frame
+    assert isinstance(function.node, ir.FunctionDef)
 
     def compute() -> Value:
         with run.enter(frame):
             return call_now(run, function, args, node, quiet=True, at=at)
 
-    return operate.later(compute, *args.all())
+    batched = any(is_batch(value) for value in args.all())
+    return Lazy(compute, [], batched, changes=not _SETTERS.isdisjoint(function.node.words))
 
 
 def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
@@ -272,10 +276,14 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
             if isinstance(part, Instance) and _criteria_of(run, part):
                 return True
     if isinstance(function.receiver, Instance):
-        if not definition.words.isdisjoint(_criteria_of(run, function.receiver)):
+        criteria = _criteria_of(run, function.receiver)
+        if criteria and not definition.words.isdisjoint(run.program.reaching(function.receiver.cls, frozenset(criteria))):
             return True
     return run.program.relevant(definition, function.owner) and run.is_open(function)
 
+
+_SETTERS = frozenset((ir.SETS_ATTRIBUTE, "setattr"))
+"""Words of a function that may change an object that it is given, or that it is a method of."""
 
 _CHANGERS = frozenset(
     (ir.SETS_ITEM, ".append", ".extend", ".insert", ".update", ".add_module", ".setdefault", ".pop", ".clear")
@@ -283,7 +291,8 @@ _CHANGERS = frozenset(
 """Words of a function that may change a list or dict that it is given."""
 
 
-def _holds_loss(run: Interpreter, value: Value) -> bool:
+def holds_loss(run: Interpreter, value: Value) -> bool:
+    """Whether a value is a loss, or an object that holds one. Computes nothing lazy."""
     return any(
         isinstance(part, Criterion) or (isinstance(part, Instance) and bool(_criteria_of(run, part)))
         for part in (value.alternatives if isinstance(value, Union) else (value,))
@@ -503,7 +512,7 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) ->
                 return call_now(run, bound, given, node, quiet=args is None, at=at)
 
         entries[INIT] = operate.later(initialise)
-        if args is not None and any(_holds_loss(run, value) for value in args.all()):
+        if args is not None and any(holds_loss(run, value) for value in args.all()):
             objects.instance_cell(run, instance)
         return instance
     if args is not None:
@@ -582,7 +591,10 @@ def _call_foreign(run: Interpreter, instance: Instance, args: Args, node: ir.Nod
 def _fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:
     """Run a value through layers in order."""
     results: list[Value] = []
-    for part in alternatives(content):
+    parts = alternatives(content)
+    for part in parts:
+        if isinstance(part, Tuple) and not part.items and len(parts) > 1:
+            continue
         if not isinstance(part, Tuple):
             element = part.element if isinstance(part, Items) else UNKNOWN
             results.append(Tensor(batched=is_batch(args.first())) if not isinstance(element, Unknown) else UNKNOWN)
@@ -743,7 +755,7 @@ def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if operate.is_pending(value):
         return objects.DIMENSION
     part = alternatives(value)[0]
-    if isinstance(value, Union) or not isinstance(part, (Tuple, Container)):
+    if isinstance(value, Union) or not isinstance(part, (Tuple, Container, Size)):
         return objects.DIMENSION
     _, known = objects.iterate(run, part)
     return Const(len(known)) if known is not None else objects.DIMENSION
@@ -966,6 +978,7 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "tqdm.auto.tqdm": _first,
     "tqdm.notebook.tqdm": _first,
     "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.nn.parallel.data_parallel": lambda run, args, node: call(run, args.first(), Args(args.positional[1:2]), node),
     "torch.utils.data.TensorDataset": _tensor_dataset,
     "torch.utils.data.DataLoader": _loader,
     "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
@@ -1010,6 +1023,9 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if op is not None:
         bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
         return operate.apply(run, bound, node)
+    if name == "prepare" and args.positional:
+        # What `accelerate` prepares is used like what it is given.
+        return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
     _escape(run, args)
     if name in ("size", "dim", "numel"):
         return objects.DIMENSION if args.positional or name != "size" else Items(objects.DIMENSION)
@@ -1028,7 +1044,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             if number is not None and -len(dims) <= number < len(dims) and dims[number] is not None:
                 return Const(dims[number])
             return objects.DIMENSION
-        return objects.tensor_attribute(run, receiver, "shape", node)
+        return Size(receiver)
     if name in ("item", "tolist", "numpy"):
         return Tensor(receiver.kind, receiver.activation, shape=receiver.shape, attached=False, trail=receiver.trail)
     if name in ("dim", "numel", "nelement", "ndimension"):

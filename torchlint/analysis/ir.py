@@ -14,6 +14,9 @@ import msgspec
 SETS_ITEM = "[]="
 """The word that stands in `words` for an assignment to an item."""
 
+SETS_ATTRIBUTE = ".="
+"""The word that stands in `words` for an assignment to an attribute."""
+
 
 class Node(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Anything with a number."""

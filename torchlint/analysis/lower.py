@@ -122,8 +122,11 @@ class Lowering:
         number = self.new(node)
         value = self.expr(node.value)
         targets = tuple(self.expr(target.target) for target in node.targets)
-        if any(type(target) is ir.Subscript for target in targets):
-            self.words.add(ir.SETS_ITEM)
+        for target in targets:
+            if type(target) is ir.Subscript:
+                self.words.add(ir.SETS_ITEM)
+            elif type(target) is ir.Attribute:
+                self.words.add(ir.SETS_ATTRIBUTE)
         return ir.Assign(number, targets, value)
 
     def aug_assign(self, node: cst.AugAssign) -> ir.Stmt:
@@ -384,6 +387,9 @@ class Lowering:
             value = None
         if not isinstance(value, (str, bytes)):
             return ir.Opaque(number)
+        if isinstance(value, str) and value.isidentifier():
+            # A name that `getattr` or a registry may be asked for.
+            self.words.add(value)
         return ir.Constant(number, value)
 
     def concatenated(self, node: cst.ConcatenatedString) -> ir.Expr:

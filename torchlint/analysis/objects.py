@@ -27,6 +27,7 @@ from torchlint.analysis.values import (
     Partial,
     Pending,
     Shape,
+    Size,
     Super,
     Tensor,
     Tuple,
@@ -106,9 +107,7 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
 
 def tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -> Value:
     if name == "shape":
-        if part.shape is not None and part.shape.rank is not None:
-            return Tuple(tuple(DIMENSION if dim is None else Const(dim) for dim in part.shape.dims))
-        return Items(DIMENSION)
+        return Size(part)
     op = run.contracts.op_methods.get(name)
     if op is not None and name in ("T", "mT", "H", "mH", "data"):
         return operate.apply(run, operate.bind(op, f".{name}", (part,), {}, {}), node)
@@ -148,6 +147,9 @@ def instance_attribute(run: Interpreter, instance: Instance, name: str, node: ir
         return UNKNOWN if run.frame.training is None else Const(run.frame.training)
     if name == "__class__":
         return instance.cls
+    if name == "module":
+        # The wrappers of `nn.parallel` are taken for the model itself.
+        return instance
     if foreign_bases(instance.cls) and name in _MODULE_METHODS:
         return Method(instance, name)
     return Unknown(f"attribute {name} of {instance.cls.node.name}")
@@ -236,6 +238,18 @@ def _set_by(run: Interpreter, instance: Instance, cls: Class, method: ir.Functio
 
 def _setters(run: Interpreter, cls: Class, name: str) -> list[ir.FunctionDef]:
     return run.program.setters(cls.node).get(name, [])
+
+
+def methods_to_loss(run: Interpreter, cls: Class) -> list[Function]:
+    """The methods of a class, inherited ones too, that may reach a loss; its constructor apart."""
+    out: dict[str, Function] = {}
+    for item in linearise(cls):
+        for stmt in item.node.body:
+            if isinstance(stmt, ir.FunctionDef) and stmt.name not in out and stmt.name != "__init__":
+                found = run.heap.read(item.frame).get(stmt.name)
+                if isinstance(found, Function) and run.program.relevant(stmt, cls):
+                    out[stmt.name] = found
+    return list(out.values())
 
 
 def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None:
@@ -398,8 +412,9 @@ def iterate(run: Interpreter, value: Value) -> tuple[Value, list[Value] | None]:
     parts = alternatives(value)
     if len(parts) == 1:
         return _iterate(run, parts[0])
-    elements = [_iterate(run, part)[0] for part in parts]
-    return union(elements), None
+    # A list that a loop fills is empty before it: what it holds then is of no interest.
+    filled = [part for part in parts if not (isinstance(part, Tuple) and not part.items)]
+    return union([_iterate(run, part)[0] for part in filled or parts]), None
 
 
 def _iterate(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
@@ -407,6 +422,11 @@ def _iterate(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
         return (union(part.items) if part.items else UNKNOWN), list(part.items)
     if isinstance(part, Items):
         return part.element, None
+    if isinstance(part, Size):
+        shape = part.tensor.shape
+        if shape is None or shape.open:
+            return DIMENSION, None
+        return DIMENSION, [DIMENSION if dim is None else Const(dim) for dim in shape.dims]
     if isinstance(part, Container) and part.kind != "dict":
         return iterate(run, list_contents(run, part))
     if isinstance(part, Container):
@@ -458,7 +478,10 @@ def item(run: Interpreter, value: Value, index: int) -> Value:
         return operate.later(lambda: item(run, union(alternatives(value)), index), value)
     out: list[Value] = []
     for part in alternatives(value):
-        if isinstance(part, Tuple):
+        if isinstance(part, Size):
+            dims = iterate(run, part)[1] or []
+            out.append(dims[index] if -len(dims) <= index < len(dims) else DIMENSION)
+        elif isinstance(part, Tuple):
             inside = -len(part.items) <= index < len(part.items)
             out.append(part.items[index] if inside else UNKNOWN)
         elif isinstance(part, Container) and part.kind != "dict":
@@ -505,7 +528,7 @@ def _subscript(run: Interpreter, value: Value, key: Value, node: ir.Subscript) -
 def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None, node: ir.Subscript) -> Value:
     if isinstance(part, Container) and part.kind == "dict":
         return read_key(run, part, key)
-    if isinstance(part, (Tuple, Container)):
+    if isinstance(part, (Tuple, Container, Size)):
         return item(run, part, number) if number is not None else iterate(run, part)[0]
     if isinstance(part, Instance):
         if _ITEMS in instance_cell(run, part):
@@ -563,6 +586,9 @@ def _sliced(run: Interpreter, value: Value, parts: Sequence[ir.Expr], keys: Sequ
 def _slice_sequence(run: Interpreter, part: Value, bounds: ir.Slice) -> Value:
     if isinstance(part, Unknown):
         return part
+    if isinstance(part, Size):
+        dims = iterate(run, part)[1]
+        part = Tuple(tuple(dims)) if dims is not None else Items(DIMENSION)
     content = list_contents(run, part) if isinstance(part, Container) and part.kind != "dict" else part
     items = alternatives(content)
     if len(items) == 1 and isinstance(items[0], Tuple):
@@ -663,6 +689,27 @@ def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
             run.assign(target.value, new_dict(run, [(UNKNOWN, part), (key, value)]))
         elif isinstance(part, Tensor) and isinstance(target.value, (ir.Name, ir.Attribute)):
             run.assign(target.value, _overwritten(part, value))
+
+
+def delete_item(run: Interpreter, target: ir.Subscript) -> None:
+    """`del container[index]`."""
+    key = UNKNOWN if isinstance(target.index, ir.Slice) else run.eval(target.index)
+    number = shapes.const_int(key)
+    for part in alternatives(run.eval(target.value)):
+        if not isinstance(part, Container):
+            continue
+        if part.kind == "dict":
+            run.heap.write(part.id).pop(_key(key) or "", None)
+            continue
+        out: list[Value] = []
+        for content in alternatives(list_contents(run, part)):
+            if isinstance(content, Tuple) and number is not None and -len(content.items) <= number < len(content.items):
+                items = list(content.items)
+                del items[number]
+                out.append(Tuple(tuple(items)))
+            else:
+                out.append(Items(content.element if isinstance(content, Items) else UNKNOWN))
+        set_contents(run, part, union(out))
 
 
 def _overwritten(part: Tensor, value: Value) -> Value:

@@ -21,6 +21,7 @@ from torchlint.analysis.values import (
     Method,
     ModuleValue,
     Shape,
+    Size,
     Tensor,
     Trail,
     Tuple,
@@ -173,6 +174,12 @@ def _history(
 ) -> tuple[NodeRef | None, NodeRef | None]:
     """Which `squeeze()` and which flattening a tensor still shows after an operation."""
     rule = bound.op.shape
+    model = bound.named.get("other") if rule == "like" else None
+    if rule == "view" and bound.rest and isinstance(bound.rest[0], Size):
+        model = bound.rest[0].tensor
+        return model.squeezed, model.flattened
+    if model is not None:
+        part = next((p for p in alternatives(model) if isinstance(p, Tensor)), part)
     if rule == "squeeze" and bound.option("dim") is None:
         return at, at
     if rule in ("squeeze", "view", "flatten") and shape is not None and shape.rank == 1:

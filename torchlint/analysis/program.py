@@ -70,6 +70,7 @@ class Program:
         self.open_methods: dict[int, set[str]] = {}
         self.sought: set[str] = set()
         self._cells = 0
+        self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
 
     def new_cell(self) -> int:
@@ -138,6 +139,22 @@ class Program:
                         index.setdefault(name, []).append(method)
         return index
 
+    def is_root(self, cls: Class) -> bool:
+        """Whether a class, or one it inherits from, stands in a module that may call a loss."""
+        return any(item.path in self.roots for item in linearise(cls))
+
+    def reaching(self, cls: Class, attributes: frozenset[str]) -> frozenset[str]:
+        """These attributes (with their dot), and the methods of a class that lead to one of them."""
+        key = (id(cls.node), attributes)
+        found = self._reaching.get(key)
+        if found is None:
+            words = set(attributes)
+            methods = [s for item in linearise(cls) for s in item.node.body if isinstance(s, ir.FunctionDef)]
+            for _ in range(_ROUNDS):
+                words |= {f".{method.name}" for method in methods if not words.isdisjoint(method.words)}
+            found = self._reaching[key] = frozenset(words)
+        return found
+
     def relevant(self, node: ir.FunctionDef | ir.ClassDef, owner: Class | None = None) -> bool:
         """Whether a function or class mentions anything that may lead to a loss."""
         if self.vocabulary.leads_to_loss(node):
@@ -178,6 +195,8 @@ def linearise(cls: Class) -> list[Class]:
 
 
 _MAX_BASES = 40
+_ROUNDS = 3
+"""How many methods may call one another on the way to an attribute."""
 
 
 def foreign_bases(cls: Class) -> list[Value]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from torchlint.analysis.values import Const, Dim, Shape, Tensor, Tuple, Value, alternatives, is_pending, join_shapes
+from torchlint.analysis.values import Const, Dim, Shape, Size, Tensor, Tuple, Value, alternatives, is_pending, join_shapes
 from torchlint.contracts import Op
 
 
@@ -99,6 +99,9 @@ def sizes_of(values: Sequence[Value]) -> list[Dim] | None:
     """Sizes given one by one, or as one tuple; None where it is neither."""
     if len(values) == 1:
         parts = alternatives(values[0])
+        if len(parts) == 1 and isinstance(parts[0], Size):
+            shape = parts[0].tensor.shape
+            return None if shape is None or shape.open else list(shape.dims)
         if len(parts) == 1 and isinstance(parts[0], Tuple):
             values = parts[0].items
         elif len(parts) != 1 or not (isinstance(parts[0], Const) and isinstance(parts[0].value, int)):

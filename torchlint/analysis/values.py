@@ -98,11 +98,15 @@ class Unknown(Value, frozen=True, eq=False):
 
 
 class Lazy(Value, frozen=True, eq=False):
-    """A value that is computed when it is first needed: most of a model's inside never is."""
+    """A value that is computed when it is first needed: most of a model's inside never is.
+
+    `changes` says that computing it may change an object in sight: it must happen when it is written as a statement.
+    """
 
     thunk: Callable[[], Value]
     result: list[Value]
     batched: bool = False
+    changes: bool = False
 
     def force(self) -> Value:
         """The value; Unknown while it is being computed (it depends on itself)."""
@@ -220,6 +224,12 @@ class Container(Value, frozen=True, eq=False):
 
 class Tuple(Value, frozen=True, eq=False):
     items: tuple[Value, ...]
+
+
+class Size(Value, frozen=True, eq=False):
+    """`tensor.shape`: the sizes of its dimensions."""
+
+    tensor: Tensor
 
 
 class Items(Value, frozen=True, eq=False):

@@ -86,10 +86,12 @@ class Vocabulary:
 
     def _call_may_be_loss(self, node: ir.Call) -> bool:
         func = node.func
+        if isinstance(func, ir.Subscript):
+            return self._may_be_loss(func.value)
         if not isinstance(func, (ir.Name, ir.Attribute)):
             return False
         known = self._may_be_loss(func)
-        if known and (func.name[:1].isupper() or _names_loss(func.name) or not node.args):
+        if _names_loss(func.name) or (known and (func.name[:1].isupper() or not node.args)):
             return True
         if isinstance(func, ir.Attribute) and func.name in _KEEP:
             return self._may_be_loss(func.value)
