@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from torchlint.analysis import ir
 from torchlint.contracts import Contracts
 from torchlint.source import Source, SourceError
 
-_NEVER_OURS = frozenset({"torch", "numpy", "typing", "functools", "collections", "math", "os", "sys", "argparse", "random"})
+_NEVER_OURS = frozenset(
+    {"torch", "numpy", "typing", "functools", "collections", "math", "os", "sys", "argparse", "random"}
+)
 """Top-level names that are taken for the library even if a folder of the project has the same name."""
 
 _MAX_ANCESTORS = 8
@@ -43,7 +46,7 @@ class Project:
 
     def load(self, path: str) -> ir.Module:
         """The lowered module. Raises SourceError or ParseFailure."""
-        from torchlint.analysis.lower import lower
+        from torchlint.analysis.lower import lower  # noqa: PLC0415  # imports LibCST
 
         module = self._modules.get(path)
         if module is None:
@@ -153,10 +156,8 @@ class Project:
         found = self._entries.get(folder)
         if found is None:
             names: set[str] = set()
-            try:
+            with suppress(OSError):
                 names.update(os.listdir(folder or os.curdir))
-            except OSError:
-                pass
             prefix = os.path.normpath(folder) if folder else ""
             if prefix == "." or prefix in self._known_folders or not prefix:
                 names |= self._known_in("" if prefix == "." else prefix)

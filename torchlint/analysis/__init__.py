@@ -29,7 +29,7 @@ class Analysis(msgspec.Struct, frozen=True):
 
 def analyse(project: Project, roots: Sequence[str], progress: Callable[[str], None] = lambda path: None) -> Analysis:
     """Analyse the modules at these paths. A defect of ours in one of them becomes an internal Problem of it."""
-    from torchlint.analysis.entries import Entries
+    from torchlint.analysis.entries import Entries  # noqa: PLC0415  # imports the whole analysis
 
     entries = Entries(project, frozenset(roots))
     was_on = gc.isenabled()

@@ -16,6 +16,7 @@ from torchlint.diagnostics import Problem
 from torchlint.findings import Finding
 from torchlint.project import Project
 
+
 class Recorder(Interpreter):
     """An interpreter that has every loss call judged. A call judged again in the same context replaces its findings."""
 
@@ -83,7 +84,7 @@ class Entries:
                 self._functions(info)
         except RecursionError:
             pass
-        except Exception:
+        except Exception:  # noqa: BLE001  # a defect of ours costs this file only
             self.program.problems.append(Problem(path, traceback.format_exc(limit=-4), internal=True))
             self.interpreter = Recorder(self.program)
 

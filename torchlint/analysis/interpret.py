@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torchlint.analysis import invoke, ir, objects, operate
+from torchlint.analysis.calls import LossCall
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State, merge, written_since
 from torchlint.analysis.values import (
@@ -108,6 +110,13 @@ def entry_key(function: Function) -> tuple[int, int]:
 class Interpreter:
     """Runs entries of a program one after the other. `state` is None where the code cannot be reached."""
 
+    def record(self, call: LossCall) -> None:
+        """A loss is called; entries judge it."""
+
+    def state_now(self) -> State | None:
+        """The state; mypy takes it that `state` stays what it was over a call."""
+        return self.state
+
     def __init__(self, program: Program) -> None:
         self.program = program
         self.contracts = program.contracts
@@ -178,7 +187,11 @@ class Interpreter:
             if isinstance(function.receiver, Instance):
                 cls = function.receiver.cls.node
                 self.program.open.add(cls.name)
-                if name_of(function) != "forward" and isinstance(function.node, ir.FunctionDef) and self.program.relevant(function.node):
+                if (
+                    name_of(function) != "forward"
+                    and isinstance(function.node, ir.FunctionDef)
+                    and self.program.relevant(function.node)
+                ):
                     self.program.open_methods.setdefault(id(cls), set()).add(f".{name_of(function)}")
         return entry.open
 
@@ -456,8 +469,7 @@ class Interpreter:
                 self.block(branch.body)
                 return
             if verdict is None:
-                rest = index + 1
-                self.branches((lambda: self.block(branch.body), lambda: self.if_from(stmt, rest)))
+                self.branches((partial(self.block, branch.body), partial(self.if_from, stmt, index + 1)))
                 return
             index += 1
         self.block(stmt.orelse)
@@ -588,7 +600,9 @@ class Interpreter:
             if not isinstance(root, ir.Name) or root.name in _BUILTINS or self.fuel <= 0:
                 continue
             known = self.lookup(root.name)
-            if isinstance(known, (Function, Instance, Container)) or (isinstance(known, Lazy) and not self.frame.class_cell):
+            if isinstance(known, (Function, Instance, Container)) or (
+                isinstance(known, Lazy) and not self.frame.class_cell
+            ):
                 decorator = self.eval(node)
                 if not any(isinstance(part, Unknown) for part in alternatives(decorator)):
                     invoke.call(self, decorator, invoke.Args([value]), node)
@@ -837,7 +851,9 @@ def _binds(body: ir.Block) -> bool:
     return any(isinstance(stmt, (ir.Assign, ir.AugAssign, ir.Import, ir.ImportFrom, ir.If)) for stmt in body)
 
 
-_NO_GRAD = frozenset({"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.inference_mode"})
+_NO_GRAD = frozenset(
+    {"torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.autograd.inference_mode"}
+)
 
 _MODULES_OFTEN_STARRED = frozenset({"torch.nn", "torch.nn.functional", "torch.optim"})
 

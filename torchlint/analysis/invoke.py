@@ -38,6 +38,7 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     is_batch,
+    is_pending,
     join,
     union,
 )
@@ -93,7 +94,7 @@ def arguments(run: Interpreter, node: ir.Call) -> Args:
     for argument in node.args:
         value = run.eval(argument.value)
         if argument.star == "*":
-            if operate.is_pending(value):
+            if is_pending(value):
                 out.rest = UNKNOWN
                 continue
             element, known = objects.iterate(run, value)
@@ -104,7 +105,7 @@ def arguments(run: Interpreter, node: ir.Call) -> Args:
             else:
                 out.rest = element
         elif argument.star == "**":
-            parts = () if operate.is_pending(value) else alternatives(value)
+            parts = () if is_pending(value) else alternatives(value)
             if len(parts) == 1 and isinstance(parts[0], Container) and parts[0].kind == "dict":
                 for key, item in objects.dict_values(run, parts[0]).items():
                     out.keywords.setdefault(str(objects.literal(key)), item)
@@ -131,7 +132,7 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
     if isinstance(func, ir.Attribute):
         receiver = run.eval(func.value)
         args = arguments(run, node)
-        if operate.is_pending(receiver):
+        if is_pending(receiver):
             op = run.contracts.op_methods.get(func.name)
             if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
                 bound = operate.bind(op, f".{func.name}()", [receiver, *args.positional], args.keywords, {})
@@ -139,11 +140,11 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
             if func.name not in _NEEDED_AT_ONCE and _can_wait(run, func.name, args):
                 return _call_later(run, operate.later(lambda: _method_of(run, receiver, func)), args, node, receiver)
         callee = _method_of(run, receiver, func)
-        if operate.is_pending(callee) and _can_wait(run, func.name, args):
+        if is_pending(callee) and _can_wait(run, func.name, args):
             return _call_later(run, callee, args, node)
         return call(run, callee, args, node)
     callee = run.eval(func)
-    if operate.is_pending(callee) and isinstance(func, ir.Name):
+    if is_pending(callee) and isinstance(func, ir.Name):
         args = arguments(run, node)
         if _can_wait(run, func.name, args):
             return _call_later(run, callee, args, node)
@@ -189,7 +190,7 @@ def _call_later(run: Interpreter, callee: Value, args: Args, node: ir.Node, *sou
 
 def _super(run: Interpreter, args: Args) -> Value:
     function = run.frame.function
-    if len(args.positional) >= 2:  # noqa: PLR2004 - super(Class, self)
+    if len(args.positional) >= 2:  # super(Class, self)
         owner = next((part for part in alternatives(args.positional[0]) if isinstance(part, Class)), None)
         if owner is not None:
             return Super(args.positional[1], owner)
@@ -277,7 +278,9 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
                 return True
     if isinstance(function.receiver, Instance):
         criteria = _criteria_of(run, function.receiver)
-        if criteria and not definition.words.isdisjoint(run.program.reaching(function.receiver.cls, frozenset(criteria))):
+        if criteria and not definition.words.isdisjoint(
+            run.program.reaching(function.receiver.cls, frozenset(criteria))
+        ):
             return True
     return run.program.relevant(definition, function.owner) and run.is_open(function)
 
@@ -332,7 +335,9 @@ def call_now(
     frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
     frame.function = function
     frame.owner = function.owner
-    if isinstance(definition, ir.FunctionDef) and any(d in ("no_grad", "inference_mode") for d in decorator_names(definition)):
+    if isinstance(definition, ir.FunctionDef) and any(
+        d in ("no_grad", "inference_mode") for d in decorator_names(definition)
+    ):
         frame.training = None
     receiver = function.receiver
     if isinstance(receiver, Instance):
@@ -458,7 +463,11 @@ def unknown_args(run: Interpreter, function: Function) -> Args:
 def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
     default = param.default
     called = id(function.node) in run.program.visited
-    if default is not None and not called and not isinstance(default, (ir.Constant, ir.Sequence, ir.Mapping, ir.Unary, ir.Dots)):
+    if (
+        default is not None
+        and not called
+        and not isinstance(default, (ir.Constant, ir.Sequence, ir.Mapping, ir.Unary, ir.Dots))
+    ):
         value = default_value(run, function, param)
         kinds = (Criterion, Layer, Function, Class, Instance)
         if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in interpret.alternatives_now(value)):
@@ -752,7 +761,7 @@ def _make_dict(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
     value = args.first()
-    if operate.is_pending(value):
+    if is_pending(value):
         return objects.DIMENSION
     part = alternatives(value)[0]
     if isinstance(value, Union) or not isinstance(part, (Tuple, Container, Size)):
@@ -808,7 +817,7 @@ def _first(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _map(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    if len(args.positional) < 2:  # noqa: PLR2004 - a function and what it is mapped over
+    if len(args.positional) < 2:  # a function and what it is mapped over
         return UNKNOWN
     sides = [objects.iterate(run, value)[0] for value in args.positional[1:]]
     return Items(call(run, args.first(), Args(sides), node))
@@ -821,7 +830,9 @@ def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
         return UNKNOWN
     parts = alternatives(name)
     if all(isinstance(part, Const) and isinstance(part.value, str) for part in parts):
-        found = [objects.attribute(run, args.first(), str(part.value), node) for part in parts if isinstance(part, Const)]
+        found = [
+            objects.attribute(run, args.first(), str(part.value), node) for part in parts if isinstance(part, Const)
+        ]
         if default is not None and any(isinstance(value, Unknown) for value in found):
             found.append(default)
         return union(found)
@@ -829,7 +840,7 @@ def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    if len(args.positional) == 3 and isinstance(args.positional[1], Const):  # noqa: PLR2004
+    if len(args.positional) == 3 and isinstance(args.positional[1], Const):
         objects.set_attribute(run, args.positional[0], str(args.positional[1].value), args.positional[2])
     return Const(None)
 
@@ -894,7 +905,7 @@ def collated(run: Interpreter, sample: Value) -> Value:
 
 
 def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    if len(args.positional) != 2 or operate.is_pending(args.first()):  # noqa: PLR2004 - an object and its classes
+    if len(args.positional) != 2 or is_pending(args.first()):  # an object and its classes
         return UNKNOWN
     parts = alternatives(args.first())
     classes = alternatives(args.positional[1])
@@ -978,7 +989,9 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "tqdm.auto.tqdm": _first,
     "tqdm.notebook.tqdm": _first,
     "torch.utils.checkpoint.checkpoint": _checkpoint,
-    "torch.nn.parallel.data_parallel": lambda run, args, node: call(run, args.first(), Args(args.positional[1:2]), node),
+    "torch.nn.parallel.data_parallel": lambda run, args, node: call(
+        run, args.first(), Args(args.positional[1:2]), node
+    ),
     "torch.utils.data.TensorDataset": _tensor_dataset,
     "torch.utils.data.DataLoader": _loader,
     "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
@@ -995,6 +1008,9 @@ _SAME = frozenset(
 )
 
 
+_SAFE_ON_TEXT: dict[str, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "strip": str.strip}
+
+
 def _call_method(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:
     if isinstance(receiver, Container):
         return _container_method(run, receiver, name, args, node)
@@ -1007,7 +1023,7 @@ def _call_method(run: Interpreter, receiver: Value, name: str, args: Args, node:
     if isinstance(receiver, Unknown):
         return _unknown_method(run, receiver, name, args, node)
     if isinstance(receiver, Const) and isinstance(receiver.value, str):
-        simple = {"lower": str.lower, "upper": str.upper, "strip": str.strip}.get(name)
+        simple = _SAFE_ON_TEXT.get(name)
         return Const(simple(receiver.value)) if simple is not None and not args.positional else Unknown("text")
     if isinstance(receiver, (Function, ModuleValue, Partial)):
         return call(run, receiver, args, node) if name == "__call__" else UNKNOWN
@@ -1091,7 +1107,7 @@ def _super_method(run: Interpreter, receiver: Super, name: str, args: Args, node
         if name == "__init__":
             base_init(run, part, args, node)
             return Const(None)
-        if name == "__setattr__" and len(args.positional) == 2 and isinstance(args.positional[0], Const):  # noqa: PLR2004
+        if name == "__setattr__" and len(args.positional) == 2 and isinstance(args.positional[0], Const):
             objects.set_attribute(run, part, str(args.positional[0].value), args.positional[1])
             return Const(None)
         return _module_method(run, part, name, args, node)
@@ -1180,7 +1196,7 @@ def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, n
         return Tuple(tuple(Const(objects.literal(key)) for key in entries)) if complete else Items(UNKNOWN)
     if name in ("train", "eval", "copy") or name in _SAME:
         return receiver
-    found = entries.get(repr(name))
-    if found is not None:
-        return call(run, found, args, node)
+    held = entries.get(repr(name))
+    if held is not None:
+        return call(run, held, args, node)
     return Unknown(f"result of {name}")

@@ -10,7 +10,6 @@ from typing import Literal
 
 import msgspec
 
-
 SETS_ITEM = "[]="
 """The word that stands in `words` for an assignment to an item."""
 

@@ -35,6 +35,7 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     is_batch,
+    is_pending,
     join,
     union,
 )
@@ -57,7 +58,7 @@ DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
 
 def attribute(run: Interpreter, value: Value, name: str, node: ir.Node) -> Value:
     """`value.name`, not called."""
-    if operate.is_pending(value):
+    if is_pending(value):
         return operate.later(lambda: attribute(run, union(alternatives(value)), name, node), value)
     parts = alternatives(value)
     if len(parts) == 1:
@@ -90,7 +91,7 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
         return Unknown(part.reason, part.source) if part.source != "other" else Unknown(f"attribute {name}")
     if isinstance(part, Tensor):
         return tensor_attribute(run, part, name, node)
-    if isinstance(part, Tuple) and name in ("values", "indices") and len(part.items) == 2:  # noqa: PLR2004 - a pair
+    if isinstance(part, Tuple) and name in ("values", "indices") and len(part.items) == 2:  # a pair
         return part.items[0 if name == "values" else 1]
     if isinstance(part, Container) and part.kind == "dict":
         found = read_key(run, part, Const(name))
@@ -165,9 +166,7 @@ def class_attribute(run: Interpreter, cls: Class, name: str) -> Value | None:
     return None
 
 
-def _bound(
-    run: Interpreter, value: Value, receiver: Value, cls: Class, node: ir.Node, on_class: bool = False
-) -> Value:
+def _bound(run: Interpreter, value: Value, receiver: Value, cls: Class, node: ir.Node, on_class: bool = False) -> Value:
     """A class attribute as read from an object: functions become methods, properties are called."""
     out: list[Value] = []
     for part in alternatives(value):
@@ -229,9 +228,8 @@ def _set_by(run: Interpreter, instance: Instance, cls: Class, method: ir.Functio
     try:
         function = Function(method, cls.path, run.program.parents.get(cls.frame, cls.frame), instance, cls)
         invoke.call_now(run, function, invoke.unknown_args(run, function), method, quiet=True)
-        if run.state is None:
-            return UNKNOWN
-        return run.state.read(instance.id).get(name, UNKNOWN)
+        after = run.state_now()
+        return UNKNOWN if after is None else after.read(instance.id).get(name, UNKNOWN)
     finally:
         run.state = before
 
@@ -367,7 +365,7 @@ def append(run: Interpreter, container: Container, values: Sequence[Value]) -> N
 
 def extend_list(run: Interpreter, left: Value, right: Value) -> bool:
     """`list += right`, in place; False if `left` is no list."""
-    parts = alternatives(left) if not operate.is_pending(left) else ()
+    parts = alternatives(left) if not is_pending(left) else ()
     if len(parts) != 1 or not isinstance(parts[0], Container) or parts[0].kind == "dict":
         return False
     extend(run, parts[0], right)
@@ -474,7 +472,7 @@ def _row(part: Tensor) -> Tensor:
 
 def item(run: Interpreter, value: Value, index: int) -> Value:
     """The item at a known position."""
-    if operate.is_pending(value):
+    if is_pending(value):
         return operate.later(lambda: item(run, union(alternatives(value)), index), value)
     out: list[Value] = []
     for part in alternatives(value):
@@ -515,13 +513,13 @@ def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
     if isinstance(index, ir.Slice) or (isinstance(index, ir.Sequence) and index.kind == "tuple"):
         return sliced(run, value, index, node)
     key = run.eval(index)
-    if operate.is_pending(value):
+    if is_pending(value):
         return operate.later(lambda: _subscript(run, union(alternatives(value)), key, node), value)
     return _subscript(run, value, key, node)
 
 
 def _subscript(run: Interpreter, value: Value, key: Value, node: ir.Subscript) -> Value:
-    number = shapes.const_int(key) if not operate.is_pending(key) else None
+    number = shapes.const_int(key) if not is_pending(key) else None
     return union([_subscript_one(run, part, key, number, node) for part in alternatives(value)])
 
 
@@ -562,7 +560,7 @@ def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -
     """`value[a:b]`, `value[:, 0]`, `value[..., None]`."""
     parts = index.items if isinstance(index, ir.Sequence) else (index,)
     keys = [UNKNOWN if isinstance(p, (ir.Slice, ir.Dots)) else run.eval(p) for p in parts]
-    if operate.is_pending(value):
+    if is_pending(value):
         return operate.later(lambda: _sliced(run, union(alternatives(value)), parts, keys), value)
     return _sliced(run, value, parts, keys)
 
@@ -675,7 +673,7 @@ def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[V
 def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
     """`container[index] = value`."""
     owner = run.eval(target.value)
-    if isinstance(target.index, ir.Slice) or operate.is_pending(owner):
+    if isinstance(target.index, ir.Slice) or is_pending(owner):
         key: Value = UNKNOWN
     else:
         key = run.eval(target.index)

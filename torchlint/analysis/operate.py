@@ -77,7 +77,9 @@ def kind_of(value: Value) -> Kind:
     return value.kind if isinstance(value, Tensor) else "unknown"
 
 
-def bind(op: Op, name: str, args: Sequence[Value], keywords: Mapping[str, Value], options: Mapping[str, Value]) -> Bound:
+def bind(
+    op: Op, name: str, args: Sequence[Value], keywords: Mapping[str, Value], options: Mapping[str, Value]
+) -> Bound:
     """The arguments of an operation by its parameters' names."""
     named: dict[str, Value] = dict(zip(op.params, args, strict=False))
     named.update(keywords)
@@ -120,7 +122,9 @@ def transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
             return found
     if op.items == "values_indices" and _has_dimension(bound):
         values = _plain(run, bound, at, layer)
-        indices = Tensor("class_index", shape=shapes.apply(bound), dtype="int", attached=False, batched=is_batch(bound.input))
+        indices = Tensor(
+            "class_index", shape=shapes.apply(bound), dtype="int", attached=False, batched=is_batch(bound.input)
+        )
         return Tuple((values, indices))
     return _plain(run, bound, at, layer)
 
@@ -300,9 +304,7 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         activation = parts[0].activation
     else:
         activation = ""
-    return Tensor(
-        kind, activation, shape=shape, dtype=dtype, attached=not cut, batched=is_batch(value), trail=trail
-    )
+    return Tensor(kind, activation, shape=shape, dtype=dtype, attached=not cut, batched=is_batch(value), trail=trail)
 
 
 _SPECIAL: dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]] = {
@@ -397,7 +399,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
     if not isinstance(source, Tensor):
         return UNKNOWN
     trail = source.trail
-    if kind != source.kind and kind != "unknown":
+    if kind not in (source.kind, "unknown"):
         trail = Trail(StepRef(at, f"`{op}` gives {KIND_WORDS[kind]}"), trail)
     attached = [part.attached for part in (a, b) if isinstance(part, Tensor)]
     tensors = [part for part in (a, b) if isinstance(part, Tensor)]

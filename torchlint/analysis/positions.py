@@ -28,7 +28,7 @@ def locate(text: str, nodes: Collection[int]) -> dict[int, Span]:
         positions = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
     spans = {}
     for number in nodes:
-        found = positions[walk.nodes[number]]  # type: ignore[index]
+        found = positions[walk.nodes[number]]
         start, end = found.start, found.end
         spans[number] = Span(start.line, start.column + 1, end.line, end.column + 1)
     return spans

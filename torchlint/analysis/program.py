@@ -174,7 +174,11 @@ def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
         if isinstance(stmt, (ir.Assign, ir.AnnAssign)):
             for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
                 for item in target.items if isinstance(target, ir.Sequence) else (target,):
-                    if isinstance(item, ir.Attribute) and isinstance(item.value, ir.Name) and item.value.name == receiver:
+                    if (
+                        isinstance(item, ir.Attribute)
+                        and isinstance(item.value, ir.Name)
+                        and item.value.name == receiver
+                    ):
                         names.add(item.name)
         elif type(stmt) in BLOCKS:
             for block in BLOCKS[type(stmt)](stmt):

@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from torchlint.analysis.values import Const, Dim, Shape, Size, Tensor, Tuple, Value, alternatives, is_pending, join_shapes
+from torchlint.analysis.values import (
+    Const,
+    Dim,
+    Shape,
+    Size,
+    Tensor,
+    Tuple,
+    Value,
+    alternatives,
+    is_pending,
+    join_shapes,
+)
 from torchlint.contracts import Op
 
 
@@ -114,7 +125,9 @@ def sizes_of(values: Sequence[Value]) -> list[Dim] | None:
 
 
 def _is_dimension(value: Value) -> bool:
-    return all(isinstance(part, Tensor) and part.dtype == "int" and part.shape == Shape(()) for part in alternatives(value))
+    return all(
+        isinstance(part, Tensor) and part.dtype == "int" and part.shape == Shape(()) for part in alternatives(value)
+    )
 
 
 def _keep(bound: Bound) -> Shape | None:

@@ -20,7 +20,7 @@ class Fork:
     def __init__(self, before: Fork | None, changed: set[int]) -> None:
         self.before = before
         self.changed = changed
-        self.depth = 0 if before is None else before.depth + 1
+        self.depth: int = 0 if before is None else before.depth + 1
 
 
 class State:
@@ -96,7 +96,9 @@ def _merge_into(first: State, other: State) -> None:
             a = base.get(cell)
         if a is None and b is None:
             continue
-        mine[cell] = b if a is None and b is not None else _join_cells(a or {}, b if b is not None else other.read(cell))
+        mine[cell] = (
+            b if a is None and b is not None else _join_cells(a or {}, b if b is not None else other.read(cell))
+        )
     first.owned = set()
     first.changed = changed
     first.forked = parted

@@ -281,7 +281,7 @@ def union(values: Iterable[Value]) -> Value:
     """Any of several values: equal ones once, tensors of one kind merged into one."""
     parts: list[Value] = []
     for value in values:
-        for part in value.alternatives if type(value) is Union else (value,):  # type: ignore[attr-defined]
+        for part in value.alternatives if type(value) is Union else (value,):
             if part is TOO_MANY:
                 return part
             if not any(part is other for other in parts):

@@ -114,7 +114,9 @@ _COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDic
 
 def _names_loss(name: str) -> bool:
     low = name.lower()
-    return ("loss" in low or "crit" in low) and low.startswith(("get", "build", "make", "create", "_get", "select", "choose"))
+    return ("loss" in low or "crit" in low) and low.startswith(
+        ("get", "build", "make", "create", "_get", "select", "choose")
+    )
 
 
 def _parts(node: ir.Expr) -> tuple[ir.Expr, ...]:

@@ -63,7 +63,7 @@ def _column(shape: Shape | None, batched: bool) -> bool:
         return False
     if shape.open:
         return batched and len(shape.dims) == 1
-    return len(shape.dims) == 2 and shape.dims[0] != 1  # noqa: PLR2004 - rows and one column
+    return len(shape.dims) == 2 and shape.dims[0] != 1  # rows and one column
 
 
 def _row(shape: Shape | None) -> bool:
