@@ -132,6 +132,6 @@ class Entries:
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
 
-_CALLERS_AT_LEAST = 300_000
-_CALLERS_SHARE = 8
+_CALLERS_AT_LEAST = 200_000
+_CALLERS_SHARE = 20
 """How many bytes of callers are read: so many at least, or this part of what the roots hold."""

@@ -818,7 +818,7 @@ class Interpreter:
         return Unknown("text")
 
 
-ENTRY_FUEL = 20_000
+ENTRY_FUEL = 4_000
 """Steps that running one function for want of a caller may take, all that it calls included."""
 
 NODES_PER_STEP = 4
@@ -826,7 +826,7 @@ NODES_PER_STEP = 4
 
 MOST_ESCAPED = 12
 
-MODULE_FUEL = 100_000
+MODULE_FUEL = 30_000
 """Steps that running one module's body may take, all that it calls included."""
 
 
