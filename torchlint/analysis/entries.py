@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Sequence
 
 from torchlint.analysis import invoke, ir, objects
 from torchlint.analysis.calls import LossCall
@@ -91,10 +92,18 @@ class Entries:
     def _functions(self, info: ModuleInfo) -> None:
         """Functions and classes that may reach a loss."""
         program = self.program
-        run = self.interpreter
-        for stmt in info.defs.values():
-            if not isinstance(stmt, (ir.FunctionDef, ir.ClassDef)) or not program.relevant(stmt):
-                continue
+        todo = [stmt for stmt in info.defs.values() if isinstance(stmt, (ir.FunctionDef, ir.ClassDef))]
+        done: set[int] = set()
+        for _ in range(_ROUNDS):
+            ready = [stmt for stmt in todo if stmt.id not in done and program.relevant(stmt)]
+            done |= {stmt.id for stmt in ready}
+            self._definitions(info, ready)
+            # Those of the module that use one of which they could tell more.
+            program.vocabulary.add(program.open & info.defs.keys())
+
+    def _definitions(self, info: ModuleInfo, stmts: Sequence[ir.FunctionDef | ir.ClassDef]) -> None:
+        program, run = self.program, self.interpreter
+        for stmt in stmts:
             value = program.base.get(info.cell, {}).get(stmt.name)
             for part in alternatives(value) if value is not None else ():
                 self._begin(info.path, info.cell)
@@ -132,6 +141,7 @@ class Entries:
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
 
+_ROUNDS = 2
 _CALLERS_AT_LEAST = 200_000
 _CALLERS_SHARE = 20
 """How many bytes of callers are read: so many at least, or this part of what the roots hold."""

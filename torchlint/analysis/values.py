@@ -7,7 +7,7 @@ a finding is certain only if all of them are wrong, so none may be dropped in si
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -265,8 +265,9 @@ def alternatives(value: Value) -> tuple[Value, ...]:
     if kind is not Union:
         return (value,)
     parts: tuple[Value, ...] = value.alternatives  # type: ignore[attr-defined]
-    if any(type(part) is Lazy for part in parts):
-        return alternatives(union(p for part in parts for p in alternatives(part)))
+    for part in parts:
+        if type(part) is Lazy:
+            return alternatives(union([p for q in parts for p in alternatives(q)]))
     return parts
 
 
@@ -281,80 +282,101 @@ def union(values: Iterable[Value]) -> Value:
     """Any of several values: equal ones once, tensors of one kind merged into one."""
     parts: list[Value] = []
     for value in values:
-        for part in value.alternatives if type(value) is Union else (value,):
-            if part is TOO_MANY:
-                return part
-            if not any(part is other for other in parts):
+        if type(value) is Union:
+            for part in value.alternatives:
                 _add(parts, part)
+        else:
+            _add(parts, value)
     if len(parts) == 1:
         return parts[0]
     if not parts:
         return UNKNOWN
-    if len(parts) > MAX_ALTERNATIVES:
+    if len(parts) > MAX_ALTERNATIVES or any(part is TOO_MANY for part in parts):
         return TOO_MANY
     return Union(tuple(parts))
 
 
 def _add(parts: list[Value], part: Value) -> None:
+    kind = type(part)
+    merge = _MERGERS.get(kind)
     for index, other in enumerate(parts):
-        if type(other) is type(part):
-            merged = _merge(other, part)
+        if other is part:
+            return
+        if merge is not None and type(other) is kind:
+            merged = merge(other, part)
             if merged is not None:
                 parts[index] = merged
                 return
     parts.append(part)
 
 
-def _merge(a: Value, b: Value) -> Value | None:
-    """One value for two that differ in nothing a finding may depend on, else None."""
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached:
-            return None
-        return Tensor(
-            kind=a.kind,
-            activation=a.activation or b.activation,
-            dim=a.dim,
-            shape=join_shapes(a.shape, b.shape),
-            dtype=a.dtype if a.dtype == b.dtype else "unknown",
-            attached=a.attached,
-            batched=a.batched and b.batched,
-            squeezed=a.squeezed if a.squeezed == b.squeezed else None,
-            flattened=a.flattened if a.flattened == b.flattened else None,
-            trail=a.trail,
-        )
-    if isinstance(a, Unknown) and isinstance(b, Unknown):
-        return a if a.source == b.source else Unknown(a.reason or b.reason)
-    if isinstance(a, Const) and isinstance(b, Const):
-        same = type(a.value) is type(b.value) and a.value == b.value
-        return a if same else None
-    if isinstance(a, Extern) and isinstance(b, Extern):
-        return a if a.name == b.name else None
-    if isinstance(a, Tuple) and isinstance(b, Tuple):
-        if len(a.items) != len(b.items):
-            return None
-        return Tuple(tuple(join(x, y) for x, y in zip(a.items, b.items, strict=True)))
-    if isinstance(a, Items) and isinstance(b, Items):
-        return Items(join(a.element, b.element))
-    return _same_identity(a, b)
+def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
+    if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached:
+        return None
+    merged = Tensor(
+        kind=a.kind,
+        activation=a.activation or b.activation,
+        dim=a.dim,
+        shape=a.shape if a.shape == b.shape else join_shapes(a.shape, b.shape),
+        dtype=a.dtype if a.dtype == b.dtype else "unknown",
+        attached=a.attached,
+        batched=a.batched and b.batched,
+        squeezed=a.squeezed if a.squeezed == b.squeezed else None,
+        flattened=a.flattened if a.flattened == b.flattened else None,
+        trail=a.trail,
+    )
+    return merged
 
 
-def _same_identity(a: Value, b: Value) -> Value | None:
-    same = False
-    if isinstance(a, Function) and isinstance(b, Function):
-        same = a.node is b.node and a.frame == b.frame and _same_receiver(a.receiver, b.receiver)
-    elif isinstance(a, Class) and isinstance(b, Class):
-        same = a.node is b.node
-    elif isinstance(a, (Instance, Container)) and isinstance(b, (Instance, Container)):
-        same = a.id == b.id
-    elif isinstance(a, Layer) and isinstance(b, Layer):
-        same = a.at == b.at and a.op is b.op
-    elif isinstance(a, Criterion) and isinstance(b, Criterion):
-        same = a.loss is b.loss and a.functional == b.functional and not a.options and not b.options
-    elif isinstance(a, ModuleValue) and isinstance(b, ModuleValue):
-        same = a.path == b.path
-    elif isinstance(a, Method) and isinstance(b, Method):
-        same = a.name == b.name and _same_receiver(a.receiver, b.receiver)
+def _merge_unknown(a: Unknown, b: Unknown) -> Value | None:
+    if TOO_MANY in (a, b):
+        return TOO_MANY
+    return a if a.source == b.source else Unknown(a.reason or b.reason)
+
+
+def _merge_constants(a: Const, b: Const) -> Value | None:
+    return a if type(a.value) is type(b.value) and a.value == b.value else None
+
+
+def _merge_tuples(a: Tuple, b: Tuple) -> Value | None:
+    if len(a.items) != len(b.items):
+        return None
+    items = tuple(join(x, y) for x, y in zip(a.items, b.items, strict=True))
+    return a if all(x is y for x, y in zip(items, a.items, strict=True)) else Tuple(items)
+
+
+def _merge_items(a: Items, b: Items) -> Value | None:
+    element = join(a.element, b.element)
+    return a if element is a.element else Items(element)
+
+
+def _merge_functions(a: Function, b: Function) -> Value | None:
+    same = a.node is b.node and a.frame == b.frame and _same_receiver(a.receiver, b.receiver)
     return a if same else None
+
+
+def _merge_criteria(a: Criterion, b: Criterion) -> Value | None:
+    same = a.loss is b.loss and a.functional == b.functional and not a.options and not b.options
+    return a if same else None
+
+
+_MERGERS: dict[type, Callable[[Any, Any], Value | None]] = {
+    Tensor: _merge_tensors,
+    Unknown: _merge_unknown,
+    Const: _merge_constants,
+    Tuple: _merge_tuples,
+    Items: _merge_items,
+    Function: _merge_functions,
+    Criterion: _merge_criteria,
+    Extern: lambda a, b: a if a.name == b.name else None,
+    Class: lambda a, b: a if a.node is b.node else None,
+    Instance: lambda a, b: a if a.id == b.id else None,
+    Container: lambda a, b: a if a.id == b.id else None,
+    Layer: lambda a, b: a if a.at == b.at and a.op is b.op else None,
+    ModuleValue: lambda a, b: a if a.path == b.path else None,
+    Method: lambda a, b: a if a.name == b.name and _same_receiver(a.receiver, b.receiver) else None,
+}
+"""How two possibilities of one type become one, where they differ in nothing that a finding may depend on."""
 
 
 def _same_receiver(a: Value | None, b: Value | None) -> bool:

@@ -7,7 +7,7 @@ name counts with its dot (`.criterion`), so that a function called `train` does 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal
 
 from torchlint.analysis import ir
 
@@ -23,63 +23,66 @@ class Vocabulary:
 
     def __init__(self, losses: Iterable[str]) -> None:
         self.words: set[str] = set()
-        self.models: set[str] = set()
         for name in losses:
             self.words |= {name, f".{name}"}
+        self._losses = frozenset(self.words)
+        self._near = set(self.words)
 
     def learn(self, module: ir.Module) -> None:
         """Take in what a module binds to losses."""
         if not self.words.isdisjoint(module.words):
-            self._block(module.body, in_class=False, top=True)
+            self._block(module.body, "module")
 
     def add(self, names: Iterable[str]) -> None:
         """Take in names of functions or classes."""
         for name in names:
-            self.words.add(name)
-            if name not in _COMMON:
-                self.words.add(f".{name}")
+            self.words |= _as_read(name)
 
     def leads_to_loss(self, node: ir.FunctionDef | ir.ClassDef) -> bool:
         """Whether a function or class mentions such a word."""
         return not self.words.isdisjoint(node.words)
 
-    def _block(self, body: ir.Block, in_class: bool, top: bool) -> None:
+    def _block(self, body: ir.Block, scope: Literal["module", "class", "function"]) -> None:
         for stmt in body:
             if isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
                 if not self.words.isdisjoint(stmt.words):
-                    self._definition(stmt, top)
+                    self._definition(stmt, scope)
             elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
                 if stmt.value is not None and self._may_be_loss(stmt.value):
-                    self._targets(stmt, in_class)
+                    self._targets(stmt, scope)
             elif type(stmt) in BLOCKS:
                 for block in BLOCKS[type(stmt)](stmt):
-                    self._block(block, in_class, top)
+                    self._block(block, scope)
 
-    def _definition(self, stmt: ir.FunctionDef | ir.ClassDef, top: bool) -> None:
+    def _definition(self, stmt: ir.FunctionDef | ir.ClassDef, scope: str) -> None:
         if isinstance(stmt, ir.FunctionDef):
             for param in stmt.params:
                 if param.default is not None and self._may_be_loss(param.default):
                     self.words.add(param.name)
-        self._block(stmt.body, isinstance(stmt, ir.ClassDef), top=False)
-        if top:
-            self.add((stmt.name,))
-            if isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words):
-                # A model that computes its loss itself: what it is bound to is no loss.
-                self.models.add(stmt.name)
+        self._block(stmt.body, "class" if isinstance(stmt, ir.ClassDef) else "function")
+        is_model = isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words)
+        if scope != "module" or is_model:
+            # Not a model that computes its loss itself: whoever mentions it need not come near the loss.
+            return
+        if not self._near.isdisjoint(stmt.words):
+            direct = not self._losses.isdisjoint(stmt.words)
+            self.words |= _as_read(stmt.name)
+            if direct:
+                self._near |= _as_read(stmt.name)
 
-    def _targets(self, stmt: ir.Assign | ir.AnnAssign, in_class: bool) -> None:
+    def _targets(self, stmt: ir.Assign | ir.AnnAssign, scope: str) -> None:
         for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
             if isinstance(target, ir.Attribute):
                 self.words.add(f".{target.name}")
-            elif isinstance(target, ir.Name):
-                self.words |= {target.name, f".{target.name}"} if in_class else {target.name}
+            elif isinstance(target, ir.Name) and scope != "function":
+                self.words |= {target.name, f".{target.name}"}
 
     def _may_be_loss(self, node: ir.Expr) -> bool:
         """Whether an expression may give a loss object or function (and not just a loss's value)."""
         if isinstance(node, ir.Name):
-            return node.name in self.words and node.name not in self.models
+            return node.name in self.words
         if isinstance(node, ir.Attribute):
-            return f".{node.name}" in self.words and node.name not in self.models
+            return f".{node.name}" in self.words
         if isinstance(node, ir.Call):
             return self._call_may_be_loss(node)
         return any(self._may_be_loss(part) for part in _parts(node))
@@ -91,7 +94,7 @@ class Vocabulary:
         if not isinstance(func, (ir.Name, ir.Attribute)):
             return False
         known = self._may_be_loss(func)
-        if _names_loss(func.name) or (known and (func.name[:1].isupper() or not node.args)):
+        if _names_loss(func.name) or (known and func.name[:1].isupper()):
             return True
         if isinstance(func, ir.Attribute) and func.name in _KEEP:
             return self._may_be_loss(func.value)
@@ -110,6 +113,11 @@ _WEIGHTED = frozenset(
 
 _KEEP = frozenset(("to", "cuda", "cpu", "double", "float", "half"))
 _COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDict", "list", "getattr"))
+
+
+def _as_read(name: str) -> set[str]:
+    """A name, and as an attribute where that says something."""
+    return {name} if name in _COMMON else {name, f".{name}"}
 
 
 def _names_loss(name: str) -> bool:
