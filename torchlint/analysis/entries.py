@@ -24,7 +24,10 @@ class Recorder(Interpreter):
     def record(self, call: LossCall) -> None:
         """Judge a loss call."""
         key = (*self.frame.key, self.frame.path, call.at.node, call.loss.id)
-        self.program.findings[key] = judge(call)
+        found = self.program.findings[key] = judge(call)
+        for judged in self.choices:
+            judged.keys.append(key)
+            judged.found = judged.found or bool(found)
         if self.entries and any(_is_open(part) for value in call.args.values() for part in alternatives(value)):
             self.entries[-1].open = True
 
@@ -54,7 +57,9 @@ class Entries:
         out: dict[tuple[object, ...], Finding] = {}
         for found in self.program.findings.values():
             for finding in found:
-                out.setdefault((finding.code, finding.at), finding)
+                known = out.get((finding.code, finding.at))
+                if known is None or (known.confidence == "likely" and finding.confidence == "certain"):
+                    out[finding.code, finding.at] = finding
         return tuple(out.values())
 
     def callers(self) -> list[str]:
@@ -143,5 +148,5 @@ class Entries:
 
 _ROUNDS = 2
 _CALLERS_AT_LEAST = 200_000
-_CALLERS_SHARE = 20
+_CALLERS_SHARE = 60
 """How many bytes of callers are read: so many at least, or this part of what the roots hold."""

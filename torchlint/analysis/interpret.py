@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from torchlint.analysis import invoke, ir, objects, operate
 from torchlint.analysis.calls import LossCall
 from torchlint.analysis.program import ModuleInfo, Program
@@ -128,6 +130,7 @@ class Interpreter:
         self.deferring: set[tuple[int, int, str]] = set()
         self.escaped: list[Instance] = []
         self.entries: list[Entry] = []
+        self.choices: list[invoke.Judged] = []
 
     # ---- where we are
 
@@ -153,6 +156,23 @@ class Interpreter:
             self.frame = outer
 
     # ---- entries
+
+    @contextmanager
+    def choosing(self) -> Iterator[invoke.Judged]:
+        """Follow one of several possibilities, and note what is judged on the way."""
+        judged = invoke.Judged()
+        self.choices.append(judged)
+        try:
+            yield judged
+        finally:
+            self.choices.pop()
+
+    def doubt(self, choices: Sequence[invoke.Judged]) -> None:
+        """Make what was found while following these possibilities likely, no more."""
+        for judged in choices:
+            for key in judged.keys:
+                found = self.program.findings[key]
+                self.program.findings[key] = [msgspec.structs.replace(f, confidence="likely") for f in found]
 
     def is_open(self, function: Function) -> bool:
         """Whether a caller could tell more of the loss calls in a function: found by running it once with unknown arguments."""

@@ -52,6 +52,16 @@ MAX_DEPTH = 30
 """Calls nested deeper than this are not followed."""
 
 
+class Judged:
+    """Loss calls that were judged while one of several possibilities was followed: their keys, and whether one is wrong."""
+
+    __slots__ = ("found", "keys")
+
+    def __init__(self) -> None:
+        self.found = False
+        self.keys: list[tuple[object, ...]] = []
+
+
 class Args:
     """The arguments of a call. `rest` is any number of further positional ones, `others` of further keywords."""
 
@@ -207,9 +217,18 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     results: list[Value] = []
 
     def one(part: Value) -> Callable[[], None]:
-        return lambda: results.append(call_one(run, part, args, node))
+        def run_one() -> None:
+            with run.choosing() as judged:
+                results.append(call_one(run, part, args, node))
+            choices.append(judged)
 
+        return run_one
+
+    choices: list[Judged] = []
     run.branches([one(part) for part in parts])
+    if any(not judged.found for judged in choices):
+        # With another of the possibilities the call is right, and the same setting may have chosen the input.
+        run.doubt(choices)
     return union(results)
 
 
@@ -329,6 +348,8 @@ def call_now(
     if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
         return Unknown(f"result of {name}", _source(args))
     needed = at is not None
+    if not quiet and _cannot_succeed(definition, args, function.receiver is not None):
+        return Unknown(f"call of {name} with missing arguments")
     at = at or run.ref(node)
     cell = program.new_cell()
     program.parents[cell] = function.frame
@@ -363,6 +384,20 @@ def call_now(
     if needed:
         result = union(alternatives(result))
     return handed(result, StepRef(at, f"returned by `{name}`"))
+
+
+def _cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> bool:
+    """Whether a call lacks an argument, or has too many: it can only raise."""
+    if args.rest is not None or args.others is not None:
+        return False
+    params = definition.params[1:] if is_method else definition.params
+    places = [param for param in params if param.kind in ("positional", "any")]
+    if len(args.positional) > len(places) and not any(param.kind == "*" for param in params):
+        return True
+    return any(
+        param.default is None and param.kind in ("positional", "any", "keyword") and param.name not in args.keywords
+        for param in [*places[len(args.positional) :], *(p for p in params if p.kind == "keyword")]
+    )
 
 
 def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionDef) -> Value:

@@ -205,7 +205,7 @@ def linearise(cls: Class) -> list[Class]:
 
 
 IMPORTS_AT_LEAST = 500_000
-IMPORTS_SHARE = 8
+IMPORTS_SHARE = 40
 """How many bytes of imported modules that make no loss are read: so many at least, or this part of what the roots hold."""
 
 _MAX_BASES = 40

@@ -45,7 +45,8 @@ class Vocabulary:
     def _block(self, body: ir.Block, scope: Literal["module", "class", "function"]) -> None:
         for stmt in body:
             if isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
-                if not self.words.isdisjoint(stmt.words):
+                # A class that mentions a loss is read whole: its constructor may get the loss from another method.
+                if scope == "class" or not self.words.isdisjoint(stmt.words):
                     self._definition(stmt, scope)
             elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
                 if stmt.value is not None and self._may_be_loss(stmt.value):
