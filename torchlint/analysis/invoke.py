@@ -492,7 +492,27 @@ def unknown_args(run: Interpreter, function: Function) -> Args:
         if param.kind in ("*", "**"):
             continue
         args.keywords[param.name] = _any_argument(run, function, param)
+    if isinstance(function.receiver, Instance) and isinstance(function.node, ir.FunctionDef) and params:
+        if function.node.name in _STEPS:
+            first = params[0].name
+            args.keywords[first] = _batch_after_hooks(
+                run, function.receiver, args.keywords.get(first, UNKNOWN), function.node
+            )
     return args
+
+
+_STEPS = frozenset(("training_step", "validation_step", "test_step", "predict_step"))
+_BATCH_HOOKS = ("on_before_batch_transfer", "on_after_batch_transfer")
+
+
+def _batch_after_hooks(run: Interpreter, instance: Instance, batch: Value, node: ir.Node) -> Value:
+    """The batch that Lightning hands to a step: what the module's own hooks make of it."""
+    for name in _BATCH_HOOKS:
+        hook = objects.class_attribute(run, instance.cls, name)
+        if isinstance(hook, Function):
+            bound = Function(hook.node, hook.path, hook.frame, instance, hook.owner)
+            batch = call_now(run, bound, Args([batch, UNKNOWN]), node, quiet=True)
+    return batch
 
 
 def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> Value:

@@ -313,7 +313,7 @@ def _add(parts: list[Value], part: Value) -> None:
 def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
     if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached:
         return None
-    merged = Tensor(
+    return Tensor(
         kind=a.kind,
         activation=a.activation or b.activation,
         dim=a.dim,
@@ -325,7 +325,6 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         flattened=a.flattened if a.flattened == b.flattened else None,
         trail=a.trail,
     )
-    return merged
 
 
 def _merge_unknown(a: Unknown, b: Unknown) -> Value | None:

@@ -27,6 +27,7 @@ class Vocabulary:
             self.words |= {name, f".{name}"}
         self._losses = frozenset(self.words)
         self._near = set(self.words)
+        self._local: set[str] = set()
 
     def learn(self, module: ir.Module) -> None:
         """Take in what a module binds to losses."""
@@ -60,7 +61,9 @@ class Vocabulary:
             for param in stmt.params:
                 if param.default is not None and self._may_be_loss(param.default):
                     self.words.add(param.name)
+        around, self._local = self._local, set(self._local)
         self._block(stmt.body, "class" if isinstance(stmt, ir.ClassDef) else "function")
+        self._local = around
         is_model = isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words)
         if scope != "module" or is_model:
             # Not a model that computes its loss itself: whoever mentions it need not come near the loss.
@@ -77,11 +80,13 @@ class Vocabulary:
                 self.words.add(f".{target.name}")
             elif isinstance(target, ir.Name) and scope != "function":
                 self.words |= {target.name, f".{target.name}"}
+            elif isinstance(target, ir.Name):
+                self._local.add(target.name)
 
     def _may_be_loss(self, node: ir.Expr) -> bool:
         """Whether an expression may give a loss object or function (and not just a loss's value)."""
         if isinstance(node, ir.Name):
-            return node.name in self.words
+            return node.name in self.words or node.name in self._local
         if isinstance(node, ir.Attribute):
             return f".{node.name}" in self.words
         if isinstance(node, ir.Call):
