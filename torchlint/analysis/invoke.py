@@ -531,6 +531,9 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> 
         made = _from_annotation(run, function, param.annotation)
         if made is not None:
             return made
+    if "one_hot" in param.name.lower() or "onehot" in param.name.lower():
+        # The one kind that names tell reliably; nothing else says what a function's caller encodes.
+        return Tensor("one_hot", f"parameter {param.name}", batched=True)
     return Unknown(f"parameter {param.name}", "parameter")
 
 

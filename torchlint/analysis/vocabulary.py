@@ -12,7 +12,7 @@ from typing import Any, Literal
 from torchlint.analysis import ir
 
 _COMMON = frozenset(
-    "train eval fit step update run main call learn test forward loss predict evaluate validate setup build make get "
+    "train eval fit step update run call learn test forward loss predict evaluate validate setup build make get "
     "compute process apply close reset save load init start stop".split()
 )
 """Function names that as attributes say nothing: nearly every object has one of them."""
