@@ -615,6 +615,9 @@ class Interpreter:
         """Run the project's own decorators: a registry takes note of what it decorates."""
         for node in stmt.decorators:
             root = node.func if isinstance(node, ir.Call) else node
+            # Others wrap, document or check: what they decorate is taken as it is written, and running them costs much.
+            if not isinstance(root, (ir.Name, ir.Attribute)) or "regist" not in _dotted(root).lower():
+                continue
             while isinstance(root, ir.Attribute):
                 root = root.value
             if not isinstance(root, ir.Name) or root.name in _BUILTINS or self.fuel <= 0:
@@ -855,6 +858,13 @@ def alternatives_now(value: Value) -> tuple[Value, ...]:
     if isinstance(value, Union):
         return value.alternatives
     return (value,)
+
+
+def _dotted(node: ir.Expr) -> str:
+    """A dotted name as written; what is no name in it is left out."""
+    if isinstance(node, ir.Attribute):
+        return f"{_dotted(node.value)}.{node.name}"
+    return node.name if isinstance(node, ir.Name) else ""
 
 
 def _changes(before: State, after: State) -> bool:
