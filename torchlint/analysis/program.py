@@ -194,6 +194,8 @@ def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
 
 def linearise(cls: Class) -> list[Class]:
     """The classes of the project that a class inherits from, itself first, each before its bases."""
+    if cls.line:
+        return cls.line
     order: list[Class] = []
     todo = [cls]
     while todo and len(order) < _MAX_BASES:
@@ -201,6 +203,7 @@ def linearise(cls: Class) -> list[Class]:
         if all(current.node is not other.node for other in order):
             order.append(current)
             todo = [base for base in resolved_bases(current) if isinstance(base, Class)] + todo
+    cls.line[:] = order
     return order
 
 

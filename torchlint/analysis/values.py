@@ -174,12 +174,13 @@ class Function(Value, frozen=True, eq=False):
 
 
 class Class(Value, frozen=True, eq=False):
-    """A class of the project. `frame` holds its attributes."""
+    """A class of the project. `frame` holds its attributes, `line` the classes it inherits from once they were asked for."""
 
     node: ir.ClassDef
     path: str
     frame: int
     bases: tuple[Value, ...]
+    line: list[Class] = []
 
 
 class Instance(Value, frozen=True, eq=False):
