@@ -1,18 +1,52 @@
-"""A loss call as rules see it: which loss, with which abstract values, and the way each of them came."""
+"""What rules look at: a loss call, and the other events of a program that say something of how it learns.
+
+An event holds abstract values as they are, lazy ones uncomputed: a check that looks at one has it computed. So an event
+costs next to nothing until a check is interested in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from torchlint.analysis.values import Tensor, Trail, Value, alternatives
+from torchlint.analysis.shapes import Bound
+from torchlint.analysis.values import Const, Tensor, Trail, Value, alternatives
 from torchlint.contracts import Arg, Loss
 from torchlint.findings import NodeRef
 
 
-class LossCall(msgspec.Struct, frozen=True, eq=False):
-    """One call of one loss in one calling context.
+class Event(msgspec.Struct, frozen=True, eq=False):
+    """Something that happens at a node in one calling context. `name` is what happens there, as users spell it.
+
+    `training` is True where gradients flow, None where they do not or nothing is known.
+    """
+
+    at: NodeRef
+    name: str
+    training: bool | None
+
+    @property
+    def about(self) -> str:
+        """What tells it from other events at the same node."""
+        return self.name
+
+    @property
+    def note(self) -> str:
+        """The last step of a finding's story."""
+        return f"`{self.name}` is applied"
+
+    def steps(self) -> Iterable[Trail]:
+        """The ways of what takes part in it besides the value that is wrong."""
+        return ()
+
+    def waits_for(self) -> Iterable[Value]:
+        """The values of which a caller could tell more, so that the event is worth judging again from there."""
+        return ()
+
+
+class LossCall(Event, frozen=True, eq=False, kw_only=True):
+    """One call of one loss.
 
     `args` are the bound tensors by the contract's parameter names, `options` the constructor's or function's other
     arguments. `made` is where the loss object was made, None for a function. `full_batches` says that a loader in sight
@@ -20,13 +54,24 @@ class LossCall(msgspec.Struct, frozen=True, eq=False):
     """
 
     loss: Loss
-    at: NodeRef
     args: Mapping[str, Value]
     options: Mapping[str, Value]
-    name: str
     made: Trail | None
-    training: bool | None
     full_batches: bool = False
+
+    @property
+    def about(self) -> str:
+        return self.loss.id
+
+    @property
+    def note(self) -> str:
+        return f"`{self.name}` gets it here"
+
+    def steps(self) -> Iterable[Trail]:
+        return () if self.made is None else (self.made,)
+
+    def waits_for(self) -> Iterable[Value]:
+        return self.args.values()
 
     def arg(self, role: str) -> tuple[Value, ...]:
         """All possibilities of the first argument of a role; empty if it was not given."""
@@ -44,3 +89,75 @@ class LossCall(msgspec.Struct, frozen=True, eq=False):
         """The argument of a role if it is certainly one tensor."""
         parts = self.arg(role)
         return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
+
+
+class Construction(Event, frozen=True, eq=False, kw_only=True):
+    """A loss object is made: `args` by the constructor's parameters, `positional` those that were given by position."""
+
+    loss: Loss
+    args: Mapping[str, Value]
+    positional: tuple[Value, ...]
+
+    @property
+    def note(self) -> str:
+        return f"`{self.name}` is made"
+
+
+class OpCall(Event, frozen=True, eq=False, kw_only=True):
+    """An operation of the contracts is applied: a function, a method or a layer. Only those that a check names are told."""
+
+    bound: Bound
+
+    @property
+    def about(self) -> str:
+        return self.bound.op.id
+
+    def input(self) -> tuple[Value, ...]:
+        """All possibilities of what the operation is applied to."""
+        return alternatives(self.bound.input)
+
+
+class Arithmetic(Event, frozen=True, eq=False, kw_only=True):
+    """`left op right` with an operator of Python, at least one of them no constant; `name` is the operator."""
+
+    left: Value
+    right: Value
+
+    @property
+    def note(self) -> str:
+        return f"`{self.name}` is applied here"
+
+
+class Comparison(Event, frozen=True, eq=False, kw_only=True):
+    """A value is compared with a number, by an operator, a method or a function.
+
+    `op` is the operator with the value on its left: `0.5 < x` is `x > 0.5`.
+    """
+
+    value: Value
+    op: str
+    number: float
+
+    @property
+    def note(self) -> str:
+        return f"compared with {self.number:g}"
+
+    def waits_for(self) -> Iterable[Value]:
+        return (self.value,) if 0 < self.number < 1 else ()
+
+
+class Backward(Event, frozen=True, eq=False, kw_only=True):
+    """`value.backward()`."""
+
+    value: Value
+
+    @property
+    def note(self) -> str:
+        return "`backward()` is called on it"
+
+
+def number_of(value: Value) -> float | None:
+    """The number that the code fixes, or None. Computes nothing lazy."""
+    if isinstance(value, Const) and isinstance(value.value, (int, float)) and not isinstance(value.value, bool):
+        return float(value.value)
+    return None

@@ -7,28 +7,32 @@ import traceback
 from collections.abc import Sequence
 
 from torchlint.analysis import invoke, ir, objects
-from torchlint.analysis.calls import LossCall
+from torchlint.analysis.calls import Event
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
-from torchlint.checks.registry import judge
+from torchlint.checks.registry import judge, watched, watched_ops
 from torchlint.diagnostics import Problem
 from torchlint.findings import Finding
 from torchlint.project import Project
 
 
 class Recorder(Interpreter):
-    """An interpreter that has every loss call judged. A call judged again in the same context replaces its findings."""
+    """An interpreter that has events judged. One judged again in the same context replaces its findings."""
 
-    def record(self, call: LossCall) -> None:
-        """Judge a loss call."""
-        key = (*self.frame.key, self.frame.path, call.at.node, call.loss.id)
-        found = self.program.findings[key] = judge(call)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.watched, self.watched_ops = watched(), watched_ops()
+
+    def record(self, event: Event) -> None:
+        """Judge an event."""
+        key = (*self.frame.key, self.frame.path, event.at.node, event.about)
+        found = self.program.findings[key] = judge(event)
         for judged in self.choices:
             judged.keys.append(key)
             judged.found = judged.found or bool(found)
-        if self.entries and any(_is_open(part) for value in call.args.values() for part in alternatives(value)):
+        if self.entries and any(_is_open(part) for value in event.waits_for() for part in alternatives(value)):
             self.entries[-1].open = True
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from torchlint.analysis import invoke, ir, objects, operate
-from torchlint.analysis.calls import LossCall
+from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State, merge, written_since
 from torchlint.analysis.values import (
@@ -112,8 +112,14 @@ def entry_key(function: Function) -> tuple[int, int]:
 class Interpreter:
     """Runs entries of a program one after the other. `state` is None where the code cannot be reached."""
 
-    def record(self, call: LossCall) -> None:
-        """A loss is called; entries judge it."""
+    watched: frozenset[type[Event]] = frozenset()
+    """The types of events that are told; so many happen that nobody is told of the others."""
+
+    watched_ops: frozenset[str] = frozenset()
+    """The operations that are told, by their ids in the contracts."""
+
+    def record(self, event: Event) -> None:
+        """Something that rules look at happens; entries judge it."""
 
     def state_now(self) -> State | None:
         """The state; mypy takes it that `state` stays what it was over a call."""
@@ -754,6 +760,8 @@ class Interpreter:
     def compare(self, node: ir.Compare) -> Value:
         left = self.eval(node.left)
         rights = [self.eval(item) for item in node.rights]
+        if len(rights) == 1 and Comparison in self.watched:
+            operate.tell_comparison(self, left, node.ops[0], rights[0], node)
         return operate.compare(left, node.ops, rights)
 
     def conditional(self, node: ir.Conditional) -> Value:

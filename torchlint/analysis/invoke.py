@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from torchlint.analysis import interpret, ir, objects, operate, shapes
-from torchlint.analysis.calls import LossCall
+from torchlint.analysis.calls import Backward, Construction, LossCall
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
 from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
@@ -142,6 +142,8 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
     if isinstance(func, ir.Attribute):
         receiver = run.eval(func.value)
         args = arguments(run, node)
+        if func.name == "backward" and Backward in run.watched:
+            run.record(Backward(run.ref(node), ".backward()", run.frame.training, value=receiver))
         if is_pending(receiver):
             op = run.contracts.op_methods.get(func.name)
             if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
@@ -684,8 +686,12 @@ def _criterion(run: Interpreter, loss: Loss, name: str, args: Args, node: ir.Nod
     options.update(args.keywords)
     if args.others is not None or args.rest is not None:
         options["**"] = UNKNOWN
-    note = f"`{operate.spelled(name)}` is made"
-    return Criterion(loss, options, operate.spelled(name), Trail(StepRef(run.ref(node), note)))
+    at, spelled = run.ref(node), operate.spelled(name)
+    if options and Construction in run.watched:
+        given = tuple(args.positional)
+        training = run.frame.training
+        run.record(Construction(at, spelled, training, loss=loss, args=options, positional=given))
+    return Criterion(loss, options, spelled, Trail(StepRef(at, f"`{spelled}` is made")))
 
 
 def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> Value:
@@ -707,8 +713,16 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
         for name in names:
             values.setdefault(name, UNKNOWN)
     full = any("drop_last" in run.program.words(part) for part in {*run.frame.key} if isinstance(part, str))
-    at, made = run.ref(node), criterion.trail
-    record = LossCall(loss, at, values, options, criterion.name, made, run.frame.training, full)
+    record = LossCall(
+        run.ref(node),
+        criterion.name,
+        run.frame.training,
+        loss=loss,
+        args=values,
+        options=options,
+        made=criterion.trail,
+        full_batches=full,
+    )
     run.record(record)
     return _loss_value(run, record)
 

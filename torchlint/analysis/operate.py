@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir, objects, shapes
+from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall, number_of
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -93,11 +94,41 @@ def bind(
 
 
 def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = None) -> Value:
-    """The value that an operation gives, computed now, or later if its inputs are not known yet."""
-    at = run.ref(node)
+    """The value that an operation gives, computed now, or later if its inputs are not known yet.
+
+    Checks are told of it when it is computed.
+    """
+    at, op = run.ref(node), bound.op
+    if op.id == "compare" and Comparison in run.watched:
+        tell_comparison(
+            run,
+            bound.input,
+            _COMPARISONS.get(bound.name.strip(".()").rpartition(".")[2], ""),
+            bound.named.get("other", UNKNOWN),
+            node,
+        )
+    event = None
+    if op.id in run.watched_ops:
+        event = OpCall(at, spelled(bound.name), run.frame.training, bound=bound)
     if any(is_pending(value) for value in _sources(run, bound)):
-        return later(lambda: transfer(run, bound, at, layer), *_sources(run, bound))
+        return _told_later(run, event, lambda: transfer(run, bound, at, layer), *_sources(run, bound))
+    if event is not None:
+        run.record(event)
     return transfer(run, bound, at, layer)
+
+
+def _told_later(run: Interpreter, event: Event | None, compute: Callable[[], Value], *sources: Value) -> Lazy:
+    """A value for when it is needed; checks are told of the event then, as of one of this frame."""
+    if event is None:
+        return later(compute, *sources)
+    frame = run.frame
+
+    def tell_and_compute() -> Value:
+        with run.enter(frame):
+            run.record(event)
+            return compute()
+
+    return later(tell_and_compute, *sources)
 
 
 def _sources(run: Interpreter, bound: Bound) -> list[Value]:
@@ -340,8 +371,13 @@ def binary(run: Interpreter, op: str, left: Value, right: Value, node: ir.Node) 
     if isinstance(left, Const) and isinstance(right, Const):
         return _fold(op, left.value, right.value)
     at = run.ref(node)
+    event = None
+    if Arithmetic in run.watched:
+        event = Arithmetic(at, op, run.frame.training, left=left, right=right)
     if is_pending(left) or is_pending(right):
-        return later(lambda: _either(run, op, left, right, at), left, right)
+        return _told_later(run, event, lambda: _either(run, op, left, right, at), left, right)
+    if event is not None:
+        run.record(event)
     return _either(run, op, left, right, at)
 
 
@@ -517,6 +553,22 @@ def unary(run: Interpreter, op: str, value: Value, node: ir.Node) -> Value:
         if negate is not None and not isinstance(value, Unknown):
             return apply(run, bind(negate, "-", (value,), {}, {}), node)
     return UNKNOWN
+
+
+_COMPARISONS = {
+    "gt": ">", "greater": ">", "ge": ">=", "greater_equal": ">=", "lt": "<", "less": "<", "le": "<=", "less_equal": "<=",
+    "eq": "==", "ne": "!=", "not_equal": "!=",
+}  # fmt: skip
+_MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
+
+
+def tell_comparison(run: Interpreter, left: Value, op: str, right: Value, node: ir.Node) -> None:
+    """Tell checks of a comparison of anything but a constant with a number."""
+    number = number_of(right)
+    if number is None:
+        left, op, right, number = right, _MIRRORED.get(op, ""), left, number_of(left)
+    if number is not None and op in _MIRRORED and not isinstance(left, Const):
+        run.record(Comparison(run.ref(node), op, run.frame.training, value=left, op=op, number=number))
 
 
 def compare(left: Value, ops: Sequence[str], rights: Sequence[Value]) -> Value:

@@ -1,1 +1,1 @@
-"""The rules: one short function each, over a loss call."""
+"""The rules: one short function each, over an event such as a loss call."""

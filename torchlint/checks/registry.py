@@ -1,21 +1,22 @@
-"""The register of checks: which function judges for which rule."""
+"""The register of checks: which function judges which events for which rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar, overload
 
 import msgspec
 
-from torchlint.analysis.calls import LossCall
+from torchlint.analysis.calls import Event, LossCall, OpCall
 from torchlint.analysis.values import Trail
 from torchlint.diagnostics import Confidence
 from torchlint.findings import Finding, NodeRef, StepRef
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What a check says of a loss call: the values of the message, and the way of the value that is wrong.
+    """What a check says of an event: the values of the message, and the way of the value that is wrong.
 
-    `at` is the place to flag where that is not the loss call.
+    `at` is the place to flag where that is not the event's own.
     """
 
     values: dict[str, str]
@@ -24,18 +25,39 @@ class Verdict(msgspec.Struct, frozen=True):
     confidence: Confidence = "certain"
 
 
-Check = Callable[[LossCall], Iterator[Verdict]]
+E = TypeVar("E", bound=Event)
+Check = Callable[[E], Iterator[Verdict]]
+"""A check gets an event of the type that it is registered for."""
 
-_CHECKS: dict[str, Check] = {}
+
+class _Registered(msgspec.Struct, frozen=True):
+    code: str
+    check: Check[Any]
+    ops: frozenset[str]
 
 
-def rule(code: str) -> Callable[[Check], Check]:
-    """Register a check for the rule whose page is `rules/CODE.md`."""
+_CHECKS: dict[type[Event], list[_Registered]] = {}
 
-    def register(check: Check) -> Check:
-        if code in _CHECKS:
-            raise ValueError(f"two checks for {code}")
-        _CHECKS[code] = check
+
+@overload
+def rule(code: str) -> Callable[[Check[LossCall]], Check[LossCall]]: ...
+@overload
+def rule(code: str, on: type[E], ops: Iterable[str] = ()) -> Callable[[Check[E]], Check[E]]: ...
+def rule(code: str, on: type[Any] = LossCall, ops: Iterable[str] = ()) -> Callable[[Check[Any]], Check[Any]]:
+    """Register a check for the rule whose page is `rules/CODE.md`, on one type of event.
+
+    A rule may have a check for each of several types. A check on `OpCall` names the operations that it wants to see, by
+    their ids in the contracts.
+    """
+    wanted = frozenset(ops)
+    if bool(wanted) is not (on is OpCall):
+        raise ValueError(f"{code}: a check on OpCall, and no other, names its ops")
+
+    def register(check: Check[Any]) -> Check[Any]:
+        known = _CHECKS.setdefault(on, [])
+        if any(other.code == code for other in known):
+            raise ValueError(f"two checks for {code} on {on.__name__}")
+        known.append(_Registered(code, check, wanted))
         return check
 
     return register
@@ -44,26 +66,39 @@ def rule(code: str) -> Callable[[Check], Check]:
 def codes() -> frozenset[str]:
     """The codes that have a check."""
     _load()
+    return frozenset(known.code for checks in _CHECKS.values() for known in checks)
+
+
+def watched() -> frozenset[type[Event]]:
+    """The types of events that some check judges."""
+    _load()
     return frozenset(_CHECKS)
 
 
-def judge(call: LossCall) -> list[Finding]:
-    """All findings of all checks on a loss call."""
+def watched_ops() -> frozenset[str]:
+    """The operations that some check judges."""
+    _load()
+    return frozenset(op for known in _CHECKS.get(OpCall, ()) for op in known.ops)
+
+
+def judge(event: Event) -> list[Finding]:
+    """All findings of all checks on an event."""
     _load()
     findings = []
-    for code, check in _CHECKS.items():
-        for verdict in check(call):
-            findings.append(_finding(code, call, verdict))
+    for known in _CHECKS.get(type(event), ()):
+        if not known.ops or event.about in known.ops:
+            for verdict in known.check(event):
+                findings.append(_finding(known.code, event, verdict))
     return findings
 
 
-def _finding(code: str, call: LossCall, verdict: Verdict) -> Finding:
+def _finding(code: str, event: Event, verdict: Verdict) -> Finding:
     steps = list(verdict.trail.steps()) if verdict.trail is not None else []
-    if call.made is not None:
-        steps.extend(call.made.steps())
-    steps.append(StepRef(call.at, f"`{call.name}` gets it here"))
-    values = {"loss": call.name.rpartition(".")[2], **verdict.values}
-    return Finding(code, verdict.at or call.at, values, tuple(_distinct(steps)), verdict.confidence)
+    for trail in event.steps():
+        steps.extend(trail.steps())
+    steps.append(StepRef(event.at, event.note))
+    values = {"loss": event.name.rpartition(".")[2], **verdict.values}
+    return Finding(code, verdict.at or event.at, values, tuple(_distinct(steps)), verdict.confidence)
 
 
 def _distinct(steps: list[StepRef]) -> Iterator[StepRef]:
