@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from torchlint.analysis import ir
@@ -39,7 +39,7 @@ class Project:
         self.search = tuple(search)
         self._known = {os.path.normpath(path) for path in paths}
         self._spelling = {os.path.normpath(path): path for path in paths}
-        self._known_folders = {folder for path in self._known for folder in _folders(path)}
+        self._known_in = _children(self._known)
         self._entries: dict[str, frozenset[str]] = {}
         self._found: dict[tuple[str, str], str | None] = {}
         self._modules: dict[str, ir.Module] = {}
@@ -159,21 +159,17 @@ class Project:
             with suppress(OSError):
                 names.update(os.listdir(folder or os.curdir))
             prefix = os.path.normpath(folder) if folder else ""
-            if prefix == "." or prefix in self._known_folders or not prefix:
-                names |= self._known_in("" if prefix == "." else prefix)
+            names |= self._known_in.get("" if prefix == "." else prefix, set())
             found = self._entries[folder] = frozenset(names)
         return found
 
-    def _known_in(self, folder: str) -> set[str]:
-        """Names in a folder that only the run knows: unsaved buffers, texts given in memory."""
-        start = f"{folder}{os.sep}" if folder else ""
-        return {path[len(start) :].partition(os.sep)[0] for path in self._known if path.startswith(start)}
 
-
-def _folders(path: str) -> list[str]:
-    out = []
-    folder = os.path.dirname(path)
-    while folder and folder not in out:
-        out.append(folder)
-        folder = os.path.dirname(folder)
-    return out
+def _children(paths: Iterable[str]) -> dict[str, set[str]]:
+    """The names in each folder that only the run knows: unsaved buffers, texts given in memory."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        while name and name not in found.setdefault(folder, set()):
+            found[folder].add(name)
+            folder, name = os.path.split(folder)
+    return found

@@ -849,7 +849,7 @@ class Interpreter:
         return Unknown("text")
 
 
-ENTRY_FUEL = 4_000
+ENTRY_FUEL = 2_000
 """Steps that running one function for want of a caller may take, all that it calls included."""
 
 NODES_PER_STEP = 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -236,29 +236,32 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
 
 def call_one(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     """Call one possibility."""
-    if isinstance(callee, Function):
-        return call_function(run, callee, args, node)
-    if isinstance(callee, Extern):
-        return _call_extern(run, callee.name, args, node)
-    if isinstance(callee, Method):
-        return _call_method(run, callee.receiver, callee.name, args, node)
-    if isinstance(callee, Instance):
-        return _call_instance(run, callee, args, node)
-    if isinstance(callee, Layer):
-        bound = operate.bind(callee.op, callee.name, args.positional, args.keywords, callee.options)
-        return operate.apply(run, bound, node, callee)
-    if isinstance(callee, Criterion):
-        return loss_call(run, callee, args, node)
-    if isinstance(callee, Class):
-        return construct(run, callee, args, node)
-    if isinstance(callee, Container) and callee.kind == "sequential":
-        return _fold(run, objects.list_contents(run, callee), args, node)
-    if isinstance(callee, Partial):
-        merged = Args([*callee.args, *args.positional], {**callee.keywords, **args.keywords}, args.rest, args.others)
-        return call(run, callee.func, merged, node)
+    how = _CALLS.get(type(callee))
+    if how is not None:
+        return how(run, callee, args, node)
+    return _call_unknown(run, callee, args, node)
+
+
+def _call_unknown(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     _escape(run, args)
     reason = callee.reason if isinstance(callee, Unknown) and callee.reason else "something unknown"
     return Unknown(f"result of {reason}"[:_LONGEST_REASON], _source(args))
+
+
+def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Value:
+    bound = operate.bind(layer.op, layer.name, args.positional, args.keywords, layer.options)
+    return operate.apply(run, bound, node, layer)
+
+
+def _call_container(run: Interpreter, container: Container, args: Args, node: ir.Node) -> Value:
+    if container.kind != "sequential":
+        return _call_unknown(run, container, args, node)
+    return _fold(run, objects.list_contents(run, container), args, node)
+
+
+def _call_partial(run: Interpreter, callee: Partial, args: Args, node: ir.Node) -> Value:
+    merged = Args([*callee.args, *args.positional], {**callee.keywords, **args.keywords}, args.rest, args.others)
+    return call(run, callee.func, merged, node)
 
 
 _LONGEST_REASON = 80
@@ -1272,3 +1275,17 @@ def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, n
     if held is not None:
         return call(run, held, args, node)
     return Unknown(f"result of {name}")
+
+
+_CALLS: dict[type, Callable[[Interpreter, Any, Args, ir.Node], Value]] = {
+    Function: call_function,
+    Extern: lambda run, callee, args, node: _call_extern(run, callee.name, args, node),
+    Method: lambda run, callee, args, node: _call_method(run, callee.receiver, callee.name, args, node),
+    Instance: _call_instance,
+    Layer: _call_layer,
+    Criterion: loss_call,
+    Class: construct,
+    Container: _call_container,
+    Partial: _call_partial,
+}
+"""How a value is called, by its type; any other is something unknown."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -72,38 +72,52 @@ def callee(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value:
 
 
 def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value:
-    if isinstance(part, Extern):
-        return Extern(run.program.canonical(f"{part.name}.{name}"))
-    if isinstance(part, Instance):
-        return instance_attribute(run, part, name, node)
-    if isinstance(part, ModuleValue):
-        if run.can_wait(part.path):
-            return operate.later(lambda: run.member(part.path, name))
-        return run.member(part.path, name)
-    if isinstance(part, Class):
-        found = class_attribute(run, part, name)
-        if found is None:
-            return UNKNOWN if name.startswith("__") else Unknown(f"attribute {name} of {part.node.name}")
-        return _bound(run, found, part, part, node, on_class=True)
-    if isinstance(part, Super):
-        return _super_attribute(run, part, name, node)
-    if isinstance(part, Unknown):
-        return Unknown(part.reason, part.source) if part.source != "other" else Unknown(f"attribute {name}")
-    if isinstance(part, Tensor):
-        return tensor_attribute(run, part, name, node)
-    if isinstance(part, Tuple) and name in ("values", "indices") and len(part.items) == 2:  # a pair
+    read = _READERS.get(type(part))
+    found = None if read is None else read(run, part, name, node)
+    return Method(part, name) if found is None else found
+
+
+def _extern_attribute(run: Interpreter, part: Extern, name: str, node: ir.Node) -> Value:
+    return Extern(run.program.canonical(f"{part.name}.{name}"))
+
+
+def _module_attribute(run: Interpreter, part: ModuleValue, name: str, node: ir.Node) -> Value:
+    if run.can_wait(part.path):
+        return operate.later(lambda: run.member(part.path, name))
+    return run.member(part.path, name)
+
+
+def _attribute_of_class(run: Interpreter, part: Class, name: str, node: ir.Node) -> Value:
+    found = class_attribute(run, part, name)
+    if found is None:
+        return UNKNOWN if name.startswith("__") else Unknown(f"attribute {name} of {part.node.name}")
+    return _bound(run, found, part, part, node, on_class=True)
+
+
+def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node) -> Value:
+    return Unknown(part.reason, part.source) if part.source != "other" else Unknown(f"attribute {name}")
+
+
+def _tuple_attribute(run: Interpreter, part: Tuple, name: str, node: ir.Node) -> Value | None:
+    if name in ("values", "indices") and len(part.items) == 2:  # a pair
         return part.items[0 if name == "values" else 1]
-    if isinstance(part, Container) and part.kind == "dict":
+    return None
+
+
+def _container_attribute(run: Interpreter, part: Container, name: str, node: ir.Node) -> Value | None:
+    if part.kind == "dict":
         found = read_key(run, part, Const(name))
-        return Method(part, name) if isinstance(found, Unknown) else found
-    if isinstance(part, Container) and part.kind == "sequential":
-        named = run.heap.read(part.id).get(name)
-        return Method(part, name) if named is None else named
-    if isinstance(part, Layer) and name in part.options:
-        return part.options[name]
-    if isinstance(part, (Layer, Criterion)) and name in ("weight", "bias", "pos_weight"):
-        return Tensor()
-    return Method(part, name)
+        return None if isinstance(found, Unknown) else found
+    return run.heap.read(part.id).get(name) if part.kind == "sequential" else None
+
+
+def _layer_attribute(run: Interpreter, part: Layer, name: str, node: ir.Node) -> Value | None:
+    found = part.options.get(name)
+    return _parameter_of(run, part, name, node) if found is None else found
+
+
+def _parameter_of(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value | None:
+    return Tensor() if name in ("weight", "bias", "pos_weight") else None
 
 
 def tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -> Value:
@@ -265,6 +279,21 @@ def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None
         key = f"={name!r}" if isinstance(part, Container) and part.kind == "dict" else name
         entries[key] = new if len(parts) == 1 or key not in entries else join(entries[key], new)
 
+
+_READERS: dict[type, Callable[[Interpreter, Any, str, ir.Node], Value | None]] = {
+    Extern: _extern_attribute,
+    Instance: instance_attribute,
+    ModuleValue: _module_attribute,
+    Class: _attribute_of_class,
+    Super: _super_attribute,
+    Unknown: _unknown_attribute,
+    Tensor: tensor_attribute,
+    Tuple: _tuple_attribute,
+    Container: _container_attribute,
+    Layer: _layer_attribute,
+    Criterion: _parameter_of,
+}
+"""What `value.name` is by the type of the value; None where it is known as a method only."""
 
 _MODULE_METHODS = frozenset(
     "to cuda cpu half float double bfloat16 share_memory requires_grad_ apply type to_empty train eval add_module "

@@ -71,6 +71,7 @@ class Program:
         self.sought: set[str] = set()
         self.reading = max(IMPORTS_AT_LEAST, sum(map(project.size, roots)) // IMPORTS_SHARE)
         self._cells = 0
+        self._canonical: dict[str, str] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
 
@@ -123,16 +124,20 @@ class Program:
 
     def canonical(self, name: str) -> str:
         """A dotted name by the spelling that the contracts use."""
+        known = self._canonical.get(name)
+        if known is None:
+            known = self._canonical[name] = self._spell(name)
+        return known
+
+    def _spell(self, name: str) -> str:
         aliases = self.contracts.aliases
-        if name in aliases:
-            return aliases[name]
-        head = name
-        while True:
-            head, dot, _ = head.rpartition(".")
+        head, rest = name, ""
+        while head not in aliases:
+            head, dot, last = head.rpartition(".")
             if not dot:
                 return name
-            if head in aliases:
-                return aliases[head] + name[len(head) :]
+            rest = f".{last}{rest}"
+        return aliases[head] + rest
 
     def setters(self, node: ir.ClassDef) -> dict[str, list[ir.FunctionDef]]:
         """The methods of a class by the attributes of `self` that they assign."""

@@ -387,19 +387,21 @@ def _same_receiver(a: Value | None, b: Value | None) -> bool:
 
 def is_pending(value: Value) -> bool:
     """Whether a value is still to be computed."""
-    if isinstance(value, Lazy):
-        return not value.result
-    return isinstance(value, Union) and any(is_pending(part) for part in value.alternatives)
+    kind = type(value)
+    if kind is Lazy:
+        return not value.result  # type: ignore[attr-defined]
+    return kind is Union and any(is_pending(part) for part in value.alternatives)  # type: ignore[attr-defined]
 
 
 def is_batch(value: Value) -> bool:
     """Whether the first dimension of a tensor made from this value varies from call to call. Computes nothing lazy."""
-    if isinstance(value, Tensor):
-        return value.batched
-    if isinstance(value, Unknown):
-        return value.source != "other"
-    if isinstance(value, Lazy):
-        return is_batch(value.result[0]) if value.result else value.batched
-    if isinstance(value, Union):
-        return any(is_batch(part) for part in value.alternatives)
-    return False
+    known = _BATCH.get(type(value))
+    return known is not None and known(value)
+
+
+_BATCH: dict[type, Callable[[Any], bool]] = {
+    Tensor: lambda value: value.batched,
+    Unknown: lambda value: value.source != "other",
+    Lazy: lambda value: is_batch(value.result[0]) if value.result else value.batched,
+    Union: lambda value: any(is_batch(part) for part in value.alternatives),
+}
