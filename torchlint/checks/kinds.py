@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchlint.analysis.calls import LossCall
+from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.values import Tensor
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
 
-_GIVE_UNIT = ("sigmoid", "sigmoid()", "sigmoid_()", "softmax", "softmax()", "expit")
+_SIGMOID = ("sigmoid", "sigmoid()", "sigmoid_()", "expit")
+_GIVE_UNIT = (*_SIGMOID, "softmax", "softmax()")
 """A difference of two of these lies between -1 and 1; so do tanh and cosines, which are another matter."""
 
 _UNIT: frozenset[Kind] = frozenset({"probability", "simplex"})
+
+_NOT_LOGS: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "nonnegative"})
+"""No logarithm of a probability was taken. Bounded and whole numbers may be at most 0 and are left out."""
 
 
 def _all_of(call: LossCall, kinds: frozenset[Kind]) -> Tensor | None:
@@ -25,7 +30,7 @@ def _all_of(call: LossCall, kinds: frozenset[Kind]) -> Tensor | None:
 
 
 def _verdict(part: Tensor) -> Verdict:
-    return Verdict({"activation": part.activation or "an activation"}, part.trail)
+    return Verdict({"activation": part.activation or "an activation", "kind": KIND_WORDS[part.kind]}, part.trail)
 
 
 def _wants_logits(call: LossCall, family: str) -> bool:
@@ -65,4 +70,43 @@ def softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     if _wants_logits(call, "multiclass"):
         part = _all_of(call, _UNIT)
         if part is not None:
+            yield _verdict(part)
+
+
+def _not_logs(call: LossCall, family: str) -> Iterator[Verdict]:
+    """What is no logarithm, into a loss of this family that wants log-probabilities and nothing else."""
+    accepts = call.accepts("input")
+    if call.loss.family == family and "log_simplex" in accepts and not accepts & _NOT_LOGS:
+        part = _all_of(call, _NOT_LOGS)
+        if part is not None:
+            yield _verdict(part)
+
+
+@rule("TLN105")
+def nll_without_log_softmax(call: LossCall) -> Iterator[Verdict]:
+    """Scores or probabilities into a loss that only picks the number at the label."""
+    yield from _not_logs(call, "multiclass")
+
+
+@rule("TLN106")
+def kldiv_input_not_log(call: LossCall) -> Iterator[Verdict]:
+    """Scores or probabilities as the first argument of the Kullback-Leibler divergence."""
+    yield from _not_logs(call, "distribution")
+
+
+@rule("TLN107")
+def log_softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
+    """A log_softmax that the loss applies once more: to no effect."""
+    if call.loss.family == "multiclass" and "raw" in call.accepts("input"):
+        part = _all_of(call, frozenset({"log_simplex"}))
+        if part is not None:
+            yield _verdict(part)
+
+
+@rule("TLN109")
+def sigmoid_then_bce(call: LossCall) -> Iterator[Verdict]:
+    """The output of a sigmoid into a loss that takes its logarithm: right, but not where the sigmoid is rounded to 1."""
+    if call.loss.family == "binary" and "probability" in call.accepts("input"):
+        part = _all_of(call, frozenset({"probability"}))
+        if part is not None and part.activation.lower().endswith(_SIGMOID):
             yield _verdict(part)
