@@ -584,6 +584,8 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) ->
                 return call_now(run, bound, given, node, quiet=args is None, at=at)
 
         entries[INIT] = operate.later(initialise)
+        # A result may outlive the state that it was made in, where only one way through the code asked for it.
+        run.program.base[cell] = {INIT: entries[INIT]}
         if args is not None and any(holds_loss(run, value) for value in args.all()):
             objects.instance_cell(run, instance)
         return instance
