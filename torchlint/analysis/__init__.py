@@ -13,6 +13,8 @@ from torchlint.diagnostics import Problem
 from torchlint.findings import Finding
 
 if TYPE_CHECKING:
+    from torchlint.analysis.coverage import Observed
+    from torchlint.analysis.entries import Entries
     from torchlint.project import Project
 
 _RECURSION = 12_000
@@ -21,17 +23,33 @@ _CALLER_ROUNDS = 3
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """What a run found, in no useful order."""
+    """What a run found, in no useful order. `observed` is None if coverage was not asked for."""
 
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
+    observed: tuple[Observed, ...] | None = None
 
 
-def analyse(project: Project, roots: Sequence[str], progress: Callable[[str], None] = lambda path: None) -> Analysis:
+def analyse(
+    project: Project,
+    roots: Sequence[str],
+    progress: Callable[[str], None] = lambda path: None,
+    coverage: bool = False,
+) -> Analysis:
     """Analyse the modules at these paths. A defect of ours in one of them becomes an internal Problem of it."""
     from torchlint.analysis.entries import Entries  # noqa: PLC0415  # imports the whole analysis
 
-    entries = Entries(project, frozenset(roots))
+    if not coverage:
+        return _run(Entries(project, frozenset(roots)), roots, progress)
+    from torchlint.analysis.coverage import Ledger, Observer, observe  # noqa: PLC0415  # only where it is asked for
+
+    ledger = Ledger()
+    entries = Entries(project, frozenset(roots), lambda program: Observer(program, ledger))
+    analysis = _run(entries, roots, progress)
+    return msgspec.structs.replace(analysis, observed=observe(ledger, entries.program, roots))
+
+
+def _run(entries: Entries, roots: Sequence[str], progress: Callable[[str], None]) -> Analysis:
     was_on = gc.isenabled()
     limit = sys.getrecursionlimit()
     gc.disable()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torchlint.analysis import invoke, ir, objects
 from torchlint.analysis.calls import Event
@@ -51,9 +51,12 @@ def _is_open(part: Value) -> bool:
 class Entries:
     """Runs the entries of modules, one module after the other."""
 
-    def __init__(self, project: Project, roots: frozenset[str]) -> None:
+    def __init__(
+        self, project: Project, roots: frozenset[str], recorder: Callable[[Program], Recorder] = Recorder
+    ) -> None:
         self.program = Program(project, roots)
-        self.interpreter = Recorder(self.program)
+        self.recorder = recorder
+        self.interpreter = recorder(self.program)
         self.budget = max(_CALLERS_AT_LEAST, sum(map(project.size, roots)) // _CALLERS_SHARE)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -96,7 +99,7 @@ class Entries:
             pass
         except Exception:  # noqa: BLE001  # a defect of ours costs this file only
             self.program.problems.append(Problem(path, traceback.format_exc(limit=-4), internal=True))
-            self.interpreter = Recorder(self.program)
+            self.interpreter = self.recorder(self.program)
 
     def _functions(self, info: ModuleInfo) -> None:
         """Functions and classes that may reach a loss."""

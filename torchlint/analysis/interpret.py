@@ -121,6 +121,12 @@ class Interpreter:
     def record(self, event: Event) -> None:
         """Something that rules look at happens; entries judge it."""
 
+    def unresolved(self, node: ir.Node, callee: Value) -> None:
+        """Something is called of which nothing is known; asked for by coverage."""
+
+    def not_run(self, function: ir.FunctionDef | ir.Lambda) -> None:
+        """A function is called that is not run: the steps are used up, or it calls itself; asked for by coverage."""
+
     def state_now(self) -> State | None:
         """The state; mypy takes it that `state` stays what it was over a call."""
         return self.state

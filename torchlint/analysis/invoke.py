@@ -37,6 +37,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    cause_of,
     is_batch,
     is_pending,
     join,
@@ -244,8 +245,9 @@ def call_one(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Valu
 
 def _call_unknown(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     _escape(run, args)
+    run.unresolved(node, callee)
     reason = callee.reason if isinstance(callee, Unknown) and callee.reason else "something unknown"
-    return Unknown(f"result of {reason}"[:_LONGEST_REASON], _source(args))
+    return Unknown(f"result of {reason}"[:_LONGEST_REASON], _source(args), cause_of(callee))
 
 
 def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Value:
@@ -351,6 +353,7 @@ def call_now(
     program = run.program
     name = definition.name if isinstance(definition, ir.FunctionDef) else "<lambda>"
     if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
+        run.not_run(definition)
         return Unknown(f"result of {name}", _source(args))
     needed = at is not None
     if not quiet and _cannot_succeed(definition, args, function.receiver is not None):
@@ -775,6 +778,7 @@ def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Valu
     if name.startswith(("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")):
         return Extern(name)
     _escape(run, args)
+    run.unresolved(node, Extern(name))
     return Unknown(f"result of {name}"[:_LONGEST_REASON], _source(args))
 
 
@@ -1122,7 +1126,9 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     _escape(run, args)
     if name in ("size", "dim", "numel"):
         return objects.DIMENSION if args.positional or name != "size" else Items(objects.DIMENSION)
-    return Unknown(f"result of {name}", receiver.source if receiver.source != "other" else _source(args))
+    run.unresolved(node, receiver)
+    source = receiver.source if receiver.source != "other" else _source(args)
+    return Unknown(f"result of {name}", source, receiver.cause)
 
 
 def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:

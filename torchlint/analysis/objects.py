@@ -95,7 +95,8 @@ def _attribute_of_class(run: Interpreter, part: Class, name: str, node: ir.Node)
 
 
 def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node) -> Value:
-    return Unknown(part.reason, part.source) if part.source != "other" else Unknown(f"attribute {name}")
+    reason = part.reason if part.source != "other" else f"attribute {name}"
+    return Unknown(reason, part.source, part.cause)
 
 
 def _tuple_attribute(run: Interpreter, part: Tuple, name: str, node: ir.Node) -> Value | None:
@@ -466,7 +467,7 @@ def _iterate(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
     if isinstance(part, Instance):
         return _iterate_instance(run, part)
     if isinstance(part, Unknown):
-        return Unknown(part.reason, "batch"), None
+        return Unknown(part.reason, "batch", part.cause), None
     return UNKNOWN, None
 
 
@@ -569,7 +570,7 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
     if isinstance(part, Items):
         return part.element
     if isinstance(part, Unknown):
-        return Unknown(part.reason, part.source)
+        return Unknown(part.reason, part.source, part.cause)
     if isinstance(part, Class):
         return part
     return UNKNOWN
@@ -604,7 +605,7 @@ def _sliced(run: Interpreter, value: Value, parts: Sequence[ir.Expr], keys: Sequ
         elif isinstance(part, Container) and part.kind == "dict":
             out.append(iterate(run, UNKNOWN)[0])
         elif isinstance(part, Unknown):
-            out.append(Tensor(batched=is_batch(part)))
+            out.append(Tensor(batched=is_batch(part), cause=part.cause))
         else:
             out.append(UNKNOWN)
     return union(out)

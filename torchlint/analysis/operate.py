@@ -30,6 +30,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    cause_of,
     is_batch,
     is_pending,
     union,
@@ -201,6 +202,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         squeezed=squeezed,
         flattened=flattened,
         trail=part.trail,
+        cause=part.cause,
     )
 
 
@@ -258,6 +260,7 @@ def _made(
         squeezed=squeezed,
         flattened=flattened,
         trail=trail,
+        cause=cause_of(source) if kind == "unknown" else None,
     )
 
 
@@ -424,7 +427,7 @@ def _combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
         known = [part for part in (*lefts, *rights) if isinstance(part, Unknown) and part.source != "other"]
         if len(lefts) == len(rights) == 1 and isinstance(lefts[0], Const) and isinstance(rights[0], Const):
             return _fold(op, lefts[0].value, rights[0].value)
-        return Tensor(batched=True) if known else UNKNOWN
+        return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN
     shape = shapes.broadcast(shapes.shape_of(left), shapes.shape_of(right))
     return union(_pair(op, a, b, shape, at) for a in lefts for b in rights)
 
@@ -450,6 +453,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
         flattened=tensors[0].flattened if len(tensors) == 1 else None,
         trail=trail,
+        cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
     )
 
 

@@ -90,11 +90,13 @@ class Unknown(Value, frozen=True, eq=False):
     """Anything. `reason` says why, for people; `source` where it comes from.
 
     "parameter" is a parameter of the function where the analysis began, or a part of one; "batch" an item of something
-    unknown that a loop goes over. Both have a first dimension that varies from call to call.
+    unknown that a loop goes over. Both have a first dimension that varies from call to call. `cause` is where the analysis
+    lost sight of it, noted only where coverage is asked for.
     """
 
     reason: str = ""
     source: Source = "other"
+    cause: StepRef | None = None
 
 
 class Lazy(Value, frozen=True, eq=False):
@@ -130,7 +132,7 @@ class Tensor(Value, frozen=True, eq=False):
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
     `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call;
     `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
-    forgotten when the shape changes again.
+    forgotten when the shape changes again. `cause` says why the kind is unknown, as in `Unknown`.
     """
 
     kind: Kind = "unknown"
@@ -143,6 +145,7 @@ class Tensor(Value, frozen=True, eq=False):
     squeezed: NodeRef | None = None
     flattened: NodeRef | None = None
     trail: Trail | None = None
+    cause: StepRef | None = None
 
 
 class Const(Value, frozen=True, eq=False):
@@ -325,13 +328,14 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         squeezed=a.squeezed if a.squeezed == b.squeezed else None,
         flattened=a.flattened if a.flattened == b.flattened else None,
         trail=a.trail,
+        cause=a.cause or b.cause,
     )
 
 
 def _merge_unknown(a: Unknown, b: Unknown) -> Value | None:
     if TOO_MANY in (a, b):
         return TOO_MANY
-    return a if a.source == b.source else Unknown(a.reason or b.reason)
+    return a if a.source == b.source else Unknown(a.reason or b.reason, cause=a.cause or b.cause)
 
 
 def _merge_constants(a: Const, b: Const) -> Value | None:
@@ -383,6 +387,11 @@ def _same_receiver(a: Value | None, b: Value | None) -> bool:
     if a is b:
         return True
     return isinstance(a, Instance) and isinstance(b, Instance) and a.id == b.id
+
+
+def cause_of(value: Value | None) -> StepRef | None:
+    """Why nothing, or not the kind, is known of one possibility."""
+    return value.cause if isinstance(value, (Unknown, Tensor)) else None
 
 
 def is_pending(value: Value) -> bool:
