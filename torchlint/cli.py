@@ -16,6 +16,7 @@ from torchlint.errors import UserError
 
 if TYPE_CHECKING:
     from torchlint.config import Settings
+    from torchlint.coverage import Coverage
     from torchlint.diagnostics import Diagnostic
     from torchlint.engine import Progress, Report
     from torchlint.report.style import Style
@@ -112,6 +113,7 @@ def cli() -> None:
 @click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How to report.  [default: full]")
 @click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
 @click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
+@click.option("--coverage", is_flag=True, help="List every loss call, too: what is known of it, and why not more.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
 @click.option("--config", metavar="FILE", help="Read the settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
@@ -122,6 +124,7 @@ def check(  # one parameter per option
     paths: tuple[str, ...],
     output_file: str | None,
     statistics: bool,
+    coverage: bool,
     exit_zero: bool,
     config: str | None,
     isolated: bool,
@@ -140,12 +143,16 @@ def check(  # one parameter per option
     """
     from torchlint import engine  # noqa: PLC0415
 
+    if coverage and statistics:
+        raise _Fault("--coverage and --statistics do not go together")
     paths = paths or (("-",) if stdin_filename else (".",))
     stdin = sys.stdin.buffer.read() if "-" in paths else None
     with _faults():
         settings = _settings((stdin_filename,) if stdin_filename else paths, config, isolated, overrides)
         with _progress(no_progress or quiet) as progress:
-            report = engine.check(paths, settings, stdin=stdin, stdin_filename=stdin_filename, progress=progress)
+            report = engine.check(
+                paths, settings, stdin=stdin, stdin_filename=stdin_filename, progress=progress, coverage=coverage
+            )
     _write_problems(report)
     _write_report(report, settings.output_format, output_file, statistics=statistics, quiet=quiet)
     if exit_zero and not report.incomplete:
@@ -332,14 +339,26 @@ def _rendered(report: Report, output_format: str, style: Style, *, statistics: b
     if output_format == "json":
         from torchlint.report import json  # noqa: PLC0415
 
-        return json.render(diagnostics)
-    if not diagnostics:
+        return json.render(diagnostics, report.coverage)
+    return _findings(report, output_format, style) + _coverage(report.coverage, output_format, style)
+
+
+def _findings(report: Report, output_format: str, style: Style) -> str:
+    if not report.diagnostics:
         return ""
     from torchlint.report import concise, text  # noqa: PLC0415
 
     if output_format == "concise":
-        return concise.render(diagnostics, style)
-    return text.render(diagnostics, report.sources, style)
+        return concise.render(report.diagnostics, style)
+    return text.render(report.diagnostics, report.sources, style)
+
+
+def _coverage(coverage: Coverage | None, output_format: str, style: Style) -> str:
+    if coverage is None:
+        return ""
+    from torchlint.report import coverage as lists  # noqa: PLC0415
+
+    return lists.concise(coverage, style) if output_format == "concise" else lists.render(coverage, style)
 
 
 def _statistics(diagnostics: Sequence[Diagnostic], output_format: str, style: Style) -> str:
@@ -355,6 +374,14 @@ def _statistics(diagnostics: Sequence[Diagnostic], output_format: str, style: St
 
 
 def _summary(report: Report, style: Style) -> str:
+    if report.coverage is None:
+        return _found(report, style)
+    from torchlint.report.coverage import totals  # noqa: PLC0415
+
+    return f"{_found(report, style)}\n{totals(report.coverage)}"
+
+
+def _found(report: Report, style: Style) -> str:
     checked = f"(checked {_count(report.files, 'file')})"
     if not report.diagnostics:
         return f"{style('No findings', 'good' if not report.problems else 'bold')} {checked}"

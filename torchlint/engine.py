@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchlint import data
 from torchlint.config import Selection, Settings, codes_for, selection
+from torchlint.coverage import Coverage, Seen, Sight
 from torchlint.diagnostics import Diagnostic, Place, Problem, Step
 from torchlint.discover import STDIN, discover, may_suppress, searcher
 from torchlint.source import Source, SourceError, from_bytes, is_notebook, line_starts, read_bytes
 
 if TYPE_CHECKING:
     from torchlint import suppress
+    from torchlint.analysis import coverage as analysis_coverage
+    from torchlint.analysis.coverage import Observed
     from torchlint.analysis.positions import Span
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
@@ -33,7 +36,8 @@ class Report(NamedTuple):
     """What a run found. `files` counts the files looked at, `analysed` those that passed the byte prefilter.
 
     `incomplete`: a path could not be read at all, or a defect of torchlint kept a file from being linted.
-    `sources` holds the texts of the files that diagnostics and trails point into, by path.
+    `sources` holds the texts of the files that diagnostics and trails point into, by path. `coverage` is None if it was not
+    asked for.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -42,6 +46,7 @@ class Report(NamedTuple):
     analysed: int = 0
     incomplete: bool = False
     sources: Mapping[str, Source] = {}
+    coverage: Coverage | None = None
 
     @property
     def exit_code(self) -> int:
@@ -56,8 +61,11 @@ def check(
     stdin: bytes | None = None,
     stdin_filename: str | None = None,
     progress: Progress | None = None,
+    coverage: bool = False,
 ) -> Report:
     """Lint files and folders; `stdin` is linted as the file `stdin_filename` where a path is `-`.
+
+    `coverage` asks for what was seen of each loss call, too.
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
@@ -67,7 +75,7 @@ def check(
     files = [*given, *(path for path in found.files if not given or os.path.realpath(path) not in stdin_path)]
     missed = [Problem(each.path, each.reason) for each in found.missed]
     reader = _Reader(lambda path: given[path] if path in given else read_bytes(path))
-    report = _run(files, reader, settings, progress)
+    report = _run(files, reader, settings, progress, coverage=coverage)
     return report._replace(problems=(*missed, *report.problems), incomplete=report.incomplete or bool(missed))
 
 
@@ -110,18 +118,22 @@ class _Sifted(NamedTuple):
 class _Outcome(NamedTuple):
     findings: Sequence[Finding]
     problems: Sequence[Problem]
+    observed: Sequence[Observed] = ()
 
 
-def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None) -> Report:
+def _run(
+    files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+) -> Report:
     sifted = _sift(files, reader, loss_words(settings))
     if not (sifted.roots or sifted.suppressing or settings.selectors):
         # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
         read = len(files) - len(sifted.unreadable)
-        return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable))
+        nothing = Coverage(()) if coverage else None
+        return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable), coverage=nothing)
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
-    outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress), frozenset(files))
-    spans, lost = _locate(outcome.findings, reader)
+    outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
+    spans, lost = _locate(_mentioned(outcome), reader)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
     by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}
@@ -153,6 +165,7 @@ def _run(files: Sequence[str], reader: _Reader, settings: Settings, progress: Pr
         analysed=len(sifted.roots),
         incomplete=bool(sifted.unreadable) or any(problem.internal for problem in problems),
         sources=reader.sources,
+        coverage=_covered(outcome.observed, spans, reader) if coverage else None,
     )
 
 
@@ -219,6 +232,7 @@ def _analyse(
     reader: _Reader,
     settings: Settings,
     progress: Progress | None,
+    coverage: bool = False,
 ) -> _Outcome:
     """Analyse the roots together; if that fails as a whole, one by one, so that a defect costs only its own file."""
     if not roots:
@@ -233,15 +247,16 @@ def _analyse(
             progress(path, len(roots))
 
     try:
-        analysis = analyse(Project(files, reader, contracts, settings.src), roots, told)
-        return _Outcome(analysis.findings, analysis.problems)
+        analysis = analyse(Project(files, reader, contracts, settings.src), roots, told, coverage)
+        return _Outcome(analysis.findings, analysis.problems, analysis.observed)
     except (Exception, RecursionError, MemoryError):  # noqa: BLE001  # what fails is found out file by file
         pass
     findings: list[Finding] = []
     problems: list[Problem] = []
+    observed: list[Observed] = []
     for root in roots:
         try:
-            analysis = analyse(Project(files, reader, contracts, settings.src), [root], told)
+            analysis = analyse(Project(files, reader, contracts, settings.src), [root], told, coverage)
         except SourceError as error:
             problems.append(problem_of(root, error))
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001
@@ -249,7 +264,8 @@ def _analyse(
         else:
             findings += analysis.findings
             problems += analysis.problems
-    return _Outcome(findings, problems)
+            observed += analysis.observed
+    return _Outcome(findings, problems, observed)
 
 
 def _of_run(outcome: _Outcome, files: frozenset[str]) -> _Outcome:
@@ -257,28 +273,56 @@ def _of_run(outcome: _Outcome, files: frozenset[str]) -> _Outcome:
     return _Outcome(
         [finding for finding in outcome.findings if finding.at.path in files],
         [problem for problem in outcome.problems if problem.path in files or problem.internal],
+        [seen for seen in outcome.observed if seen.at.path in files],
     )
 
 
-def _locate(findings: Sequence[Finding], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
-    """The spans of every node that a finding or its trail mentions; each file is placed once."""
-    if not findings:
+def _mentioned(outcome: _Outcome) -> Iterator[NodeRef]:
+    """Every node that a finding or its trail mentions, or that coverage tells of."""
+    for finding in outcome.findings:
+        yield finding.at
+        yield from (step.at for step in finding.trail)
+    for seen in outcome.observed:
+        yield seen.at
+        yield from (sight.cause.at for sight in (seen.criterion, seen.input, seen.target) if sight.cause is not None)
+
+
+def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
+    """The spans of nodes; each file is placed once."""
+    wanted: dict[str, set[int]] = {}
+    for at in nodes:
+        wanted.setdefault(at.path, set()).add(at.node)
+    if not wanted:
         return {}, []
     from torchlint.analysis.positions import locate  # noqa: PLC0415  # costs more than the analysis
     from torchlint.findings import NodeRef  # noqa: PLC0415
 
-    wanted: dict[str, set[int]] = {}
-    for finding in findings:
-        for at in (finding.at, *(step.at for step in finding.trail)):
-            wanted.setdefault(at.path, set()).add(at.node)
     spans: dict[NodeRef, Span] = {}
     problems: list[Problem] = []
-    for path, nodes in wanted.items():
+    for path, numbers in wanted.items():
         try:
-            spans.update({NodeRef(path, node): span for node, span in locate(reader(path).text, nodes).items()})
+            spans.update({NodeRef(path, node): span for node, span in locate(reader(path).text, numbers).items()})
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # a defect of ours, in this file only
             problems.append(internal(path, error))
     return spans, problems
+
+
+def _covered(observed: Iterable[Observed], spans: Mapping[NodeRef, Span], reader: _Reader) -> Coverage:
+    """What coverage tells, placed and in reading order."""
+
+    def place(at: NodeRef) -> Place:
+        return in_cell(Place(at.path, *spans[at]), reader(at.path))
+
+    def sight(of: analysis_coverage.Sight) -> Sight:
+        at = None if of.cause is None or of.cause.at not in spans else place(of.cause.at)
+        return Sight(of.state, of.kinds, Step(at, of.cause.note) if at is not None and of.cause is not None else None)
+
+    seen = [
+        Seen(place(each.at), each.name, sight(each.criterion), sight(each.input), sight(each.target))
+        for each in observed
+        if each.at in spans
+    ]
+    return Coverage(tuple(sorted(seen, key=lambda each: _place_order(each.place))))
 
 
 class _File(NamedTuple):
@@ -440,6 +484,9 @@ def _sorted(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
     return sorted(best.values(), key=_reading_order)
 
 
-def _reading_order(diagnostic: Diagnostic) -> tuple[str, int, int, int, str]:
-    place = diagnostic.place
-    return place.path, place.cell or 0, place.line, place.column, diagnostic.code
+def _reading_order(diagnostic: Diagnostic) -> tuple[tuple[str, int, int, int], str]:
+    return _place_order(diagnostic.place), diagnostic.code
+
+
+def _place_order(place: Place) -> tuple[str, int, int, int]:
+    return place.path, place.cell or 0, place.line, place.column

@@ -23,11 +23,11 @@ _CALLER_ROUNDS = 3
 
 
 class Analysis(msgspec.Struct, frozen=True):
-    """What a run found, in no useful order. `observed` is None if coverage was not asked for."""
+    """What a run found, and what it saw of the loss calls if coverage was asked for, in no useful order."""
 
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
-    observed: tuple[Observed, ...] | None = None
+    observed: tuple[Observed, ...] = ()
 
 
 def analyse(
@@ -41,11 +41,12 @@ def analyse(
 
     if not coverage:
         return _run(Entries(project, frozenset(roots)), roots, progress)
-    from torchlint.analysis.coverage import Ledger, Observer, observe  # noqa: PLC0415  # only where it is asked for
+    from torchlint.analysis.coverage import Ledger, Observer, observe, suspects  # noqa: PLC0415  # only where asked for
 
     ledger = Ledger()
     entries = Entries(project, frozenset(roots), lambda program: Observer(program, ledger))
     analysis = _run(entries, roots, progress)
+    entries.widen(suspects(ledger, entries.program, roots), roots)
     return msgspec.structs.replace(analysis, observed=observe(ledger, entries.program, roots))
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Literal
 
 import msgspec
 
 from torchlint.analysis import ir
-from torchlint.analysis.calls import LossCall
+from torchlint.analysis.calls import Event, LossCall
 from torchlint.analysis.entries import Recorder
+from torchlint.analysis.interpret import name_of
 from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.program import Program
 from torchlint.analysis.values import TOO_MANY, Extern, Lazy, Tensor, Union, Unknown, Value, cause_of
+from torchlint.coverage import State
 from torchlint.findings import NodeRef, StepRef
 
-State = Literal["known", "partly", "unknown", "absent"]
 _STATES: tuple[State, ...] = ("known", "partly", "unknown", "absent")
 
 
@@ -34,14 +34,13 @@ class Sight(msgspec.Struct, frozen=True):
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """A loss call, or a call that looks like one. `losses` is empty if it is not known which loss is called."""
+    """A loss call, or a call that looks like one: then it is not known which loss its `criterion` is."""
 
     at: NodeRef
-    spelled: str
-    losses: tuple[str, ...]
+    name: str
+    criterion: Sight
     input: Sight
     target: Sight
-    criterion: Sight
 
 
 UNSEEN = Sight("unknown")
@@ -68,15 +67,14 @@ class Observer(Recorder):
         self._filled: dict[tuple[object, ...], Value] = {}
         self._wrapped: dict[int, Lazy] = {}
 
-    def record(self, call: LossCall) -> None:
-        key = self.frame.key
-        self.ledger.calls[*key, call.at, call.loss.id] = call
-        self.ledger.led.update(
-            NodeRef(path, node)
-            for path, node in pairwise(key)
-            if isinstance(path, str) and isinstance(node, int)
-        )
-        super().record(call)
+    def record(self, event: Event) -> None:
+        if isinstance(event, LossCall):
+            key = self.frame.key
+            self.ledger.calls[*key, event.at, event.about] = event
+            self.ledger.led.update(
+                NodeRef(path, node) for path, node in pairwise(key) if isinstance(path, str) and isinstance(node, int)
+            )
+        super().record(event)
 
     def unresolved(self, node: ir.Node, callee: Value) -> None:
         if isinstance(node, ir.Call) and looks_like_loss(node):
@@ -139,15 +137,31 @@ class Observer(Recorder):
         if isinstance(value, Tensor):
             if met is not None and not isinstance(node, ir.Call):
                 return met
-            return StepRef(at, f"the kind after `{value.activation or _spelled(node)}`")
-        if value.reason.startswith("parameter ") and self.frame.function is not None:
-            name = value.reason.partition(" ")[2]
-            for param in self.frame.function.node.params:
-                if param.name == name:
-                    return StepRef(NodeRef(self.frame.function.path, param.id), value.reason)
+            return StepRef(at, f"the kind of `{_spelled(node)}`")
+        if value.reason.startswith(_PARAMETER):
+            return self._parameter(value.reason.removeprefix(_PARAMETER), at)
         if value.reason:
-            return StepRef(at, value.reason)
+            return StepRef(at, self._unread(value.reason) or value.reason)
         return met or StepRef(at, f"`{_spelled(node)}`")
+
+    def _parameter(self, name: str, at: NodeRef) -> StepRef:
+        function = self.frame.function
+        for param in () if function is None else function.node.params:
+            if function is not None and param.name == name:
+                return StepRef(
+                    NodeRef(function.path, param.id), f"{_PARAMETER}{name} of {name_of(function)}, {_NO_CALLER}"
+                )
+        return StepRef(at, f"{_PARAMETER}{name}, {_NO_CALLER}")
+
+    def _unread(self, reason: str) -> str | None:
+        """That the file of a name was not read: what is only imported is read within a budget."""
+        name, _, path = reason.partition(" of ")
+        info = self.program.modules.get(path)
+        return f"{name} of {path}, which was not read" if info is not None and info.ir is None else None
+
+
+_PARAMETER = "parameter "
+_NO_CALLER = "no caller in sight"
 
 
 def observe(ledger: Ledger, program: Program, paths: Iterable[str]) -> tuple[Observed, ...]:
@@ -156,16 +170,23 @@ def observe(ledger: Ledger, program: Program, paths: Iterable[str]) -> tuple[Obs
     for call in ledger.calls.values():
         by_place.setdefault(call.at, []).append(call)
     out = [_seen(at, calls, ledger.unresolved.get(at)) for at, calls in by_place.items()]
-    for path in paths:
-        info = program.modules.get(path)
-        if info is None or info.ir is None:
-            continue
-        for node, function in _look_alikes(info.ir.body):
-            at = NodeRef(path, node.id)
-            cause = None if at in by_place else _why_not(at, function, ledger, program)
-            if cause is not None:
-                out.append(Observed(at, _spelled(node.func), (), UNSEEN, UNSEEN, Sight("unknown", cause=cause)))
+    for at, node, function in _look_alikes(program, paths):
+        cause = None if at in by_place else _why_not(at, function, ledger, program)
+        if cause is not None:
+            out.append(Observed(at, _spelled(node.func), Sight("unknown", cause=cause), UNSEEN, UNSEEN))
     return tuple(out)
+
+
+def suspects(ledger: Ledger, program: Program, paths: Iterable[str]) -> frozenset[str]:
+    """What is called in these files as if it were a loss, where nobody had a reason to look."""
+    return frozenset(
+        node.func.name
+        for at, node, function in _look_alikes(program, paths)
+        if at not in ledger.evaluated
+        and function is not None
+        and id(function) not in program.visited
+        and isinstance(node.func, (ir.Name, ir.Attribute))
+    )
 
 
 def _why_not(at: NodeRef, function: ir.FunctionDef | None, ledger: Ledger, program: Program) -> StepRef | None:
@@ -189,11 +210,12 @@ def _seen(at: NodeRef, calls: list[LossCall], unresolved: StepRef | None) -> Obs
     names = tuple(sorted({call.name for call in calls}))
     criterion = Sight("partly" if unresolved is not None else "known", names, unresolved)
     best = [min((_sight(call, role) for call in calls), key=_rank) for role in ("input", "target")]
-    return Observed(at, names[0], names, best[0], best[1], criterion)
+    return Observed(at, " or ".join(names), criterion, *best)
 
 
-def _rank(sight: Sight) -> int:
-    return _STATES.index(sight.state)
+def _rank(sight: Sight) -> tuple[int, bool]:
+    """The better known the lower; a caller's reason before that of a function that was run for want of one."""
+    return _STATES.index(sight.state), sight.cause is not None and sight.cause.note.endswith(_NO_CALLER)
 
 
 def _sight(call: LossCall, role: str) -> Sight:
@@ -227,7 +249,9 @@ def _is_dark(value: Value) -> bool:
 
 # ---- calls that look like a loss
 
-_LOSS_NAME = re.compile(r"(?:^|_)(?:loss(?:es)?|criterions?|criteria|crit|loss_?(?:fn|func|f))(?:$|_|\d)", re.IGNORECASE)
+_LOSS_NAME = re.compile(
+    r"(?:^|_)(?:loss(?:es)?|criterions?|criteria|crit|loss_?(?:fn|func|f))(?:$|_|\d)", re.IGNORECASE
+)
 _NO_LOSS = re.compile(
     r"^_*(?:get|build|make|create|init|setup|parse|log|print|plot|draw|update|add|append|save|load|record|register|set|"
     r"write|report|reset|show|choose|select|backward|reduce|gather|average|is|has|on|test|check|format|scale|weight)_",
@@ -252,8 +276,18 @@ def looks_like_loss(node: ir.Call) -> bool:
     return not name[:1].isupper() and bool(_LOSS_NAME.search(name)) and not _NO_LOSS.match(name)
 
 
-def _look_alikes(body: ir.Block) -> Iterator[tuple[ir.Call, ir.FunctionDef | None]]:
-    """The calls in code that look like a loss, each with the function that it stands in."""
+def _look_alikes(program: Program, paths: Iterable[str]) -> Iterator[tuple[NodeRef, ir.Call, ir.FunctionDef | None]]:
+    """The calls in files that look like a loss, each with the function that it stands in."""
+    for path in paths:
+        info = program.modules.get(path)
+        if info is not None and info.ir is not None:
+            for node, function in _calls(info.ir.body):
+                if looks_like_loss(node):
+                    yield NodeRef(path, node.id), node, function
+
+
+def _calls(body: ir.Block) -> Iterator[tuple[ir.Call, ir.FunctionDef | None]]:
+    """All calls in code, each with the function that it stands in."""
     todo: list[tuple[object, ir.FunctionDef | None]] = [(body, None)]
     while todo:
         item, function = todo.pop()
@@ -262,7 +296,7 @@ def _look_alikes(body: ir.Block) -> Iterator[tuple[ir.Call, ir.FunctionDef | Non
             continue
         if not isinstance(item, msgspec.Struct):
             continue
-        if isinstance(item, ir.Call) and looks_like_loss(item):
+        if isinstance(item, ir.Call):
             yield item, function
         inner = item if isinstance(item, ir.FunctionDef) else function
         todo.extend((getattr(item, name), inner) for name in item.__struct_fields__)
@@ -275,14 +309,11 @@ def _spelled(node: ir.Expr) -> str:
     if isinstance(node, ir.Attribute):
         return f"{_spelled(node.value)}.{node.name}"
     if isinstance(node, ir.Call):
-        return f"{_spelled(node.func)}()"
+        return f"{_spelled(node.func)}(…)" if node.args else f"{_spelled(node.func)}()"
     if isinstance(node, ir.Subscript):
-        return f"{_spelled(node.value)}[]"
+        return f"{_spelled(node.value)}[…]"
     if isinstance(node, (ir.Binary, ir.Boolean)):
-        return f"{_spelled(node.left)} {node.op} {_spelled(node.right)}"
-    return "..."
-
-
-def distinct(observed: Iterable[Observed]) -> tuple[Observed, ...]:
-    """Each place once."""
-    return tuple({each.at: each for each in observed}.values())
+        return f"… {node.op} …"
+    if isinstance(node, ir.Constant):
+        return repr(node.value)
+    return "…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torchlint.analysis import invoke, ir, objects
 from torchlint.analysis.calls import Event
@@ -100,6 +100,12 @@ class Entries:
         except Exception:  # noqa: BLE001  # a defect of ours costs this file only
             self.program.problems.append(Problem(path, traceback.format_exc(limit=-4), internal=True))
             self.interpreter = self.recorder(self.program)
+
+    def widen(self, words: Iterable[str], paths: Iterable[str]) -> None:
+        """Run what mentions these words, too, though no loss is known there: coverage wants to know why."""
+        self.program.vocabulary.add(words)
+        for path in paths:
+            self.run(path)
 
     def _functions(self, info: ModuleInfo) -> None:
         """Functions and classes that may reach a loss."""

@@ -541,7 +541,9 @@ def _product(left: Value, right: Value, shape: Shape | None, at: NodeRef) -> Val
             if kind == "raw":
                 trail = Trail(StepRef(at, f"the product gives {KIND_WORDS[kind]}"))
             activation = a.activation if isinstance(a, Tensor) else ""
-            out.append(Tensor(kind, activation, shape=shape, batched=is_batch(a) or is_batch(b), trail=trail))
+            cause = (cause_of(a) or cause_of(b)) if kind == "unknown" else None
+            batched = is_batch(a) or is_batch(b)
+            out.append(Tensor(kind, activation, shape=shape, batched=batched, trail=trail, cause=cause))
     return union(out)
 
 

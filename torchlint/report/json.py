@@ -7,12 +7,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from torchlint.coverage import Coverage, Sight
 from torchlint.diagnostics import Diagnostic, Place, Step
 
 
-def render(diagnostics: Sequence[Diagnostic]) -> str:
-    """The whole list; `[]` if there is none. Paths are absolute, rows and columns count from 1."""
-    return json.dumps([entry(each) for each in diagnostics], indent=2, ensure_ascii=True) + "\n"
+def render(diagnostics: Sequence[Diagnostic], coverage: Coverage | None = None) -> str:
+    """The whole list, `[]` if there is none; with coverage, an object with both. Paths are absolute, rows and columns count from 1."""
+    found: Any = [entry(each) for each in diagnostics]
+    if coverage is not None:
+        found = {"diagnostics": found, "coverage": _coverage(coverage)}
+    return json.dumps(found, indent=2, ensure_ascii=True) + "\n"
 
 
 def entry(diagnostic: Diagnostic) -> dict[str, Any]:
@@ -30,6 +34,30 @@ def entry(diagnostic: Diagnostic) -> dict[str, Any]:
         "runtime": None,
         "fingerprint": diagnostic.fingerprint,
     }
+
+
+def _coverage(coverage: Coverage) -> dict[str, Any]:
+    return {
+        "loss_calls": coverage.calls,
+        "input_known": coverage.inputs,
+        "target_known": coverage.targets,
+        "unresolved": coverage.unresolved,
+        "calls": [
+            {
+                "name": seen.name,
+                **_place(seen.place),
+                "criterion": _sight(seen.criterion),
+                "input": _sight(seen.input),
+                "target": _sight(seen.target),
+            }
+            for seen in coverage.seen
+        ],
+    }
+
+
+def _sight(sight: Sight) -> dict[str, Any]:
+    reason = None if sight.reason is None else _step(sight.reason)
+    return {"state": sight.state, "kinds": list(sight.kinds), "reason": reason}
 
 
 def _step(step: Step) -> dict[str, Any]:
