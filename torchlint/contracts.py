@@ -169,6 +169,10 @@ class Contracts(msgspec.Struct, frozen=True):
     wrappers: dict[str, Wrapper]
     aliases: dict[str, str]
 
+    def is_loss(self, name: str) -> bool:
+        """Whether a dotted name is a loss, a class or a function."""
+        return name in self.loss_classes or name in self.loss_functions
+
     def loss_words(self) -> frozenset[bytes]:
         """The last part of each loss's name, as bytes: a file without any of them makes no loss of its own."""
         names = [*self.loss_classes, *self.loss_functions]

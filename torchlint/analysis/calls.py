@@ -73,6 +73,11 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     def waits_for(self) -> Iterable[Value]:
         return self.args.values()
 
+    @property
+    def reduction(self) -> str | None:
+        """How the values of the samples become one: "mean", "sum", "batchmean" or "none"; None if the code does not fix it."""
+        return reduction_of(self.loss, self.options)
+
     def arg(self, role: str) -> tuple[Value, ...]:
         """All possibilities of the first argument of a role; empty if it was not given."""
         found = self.loss.arg(role)
@@ -147,13 +152,36 @@ class Comparison(Event, frozen=True, eq=False, kw_only=True):
 
 
 class Backward(Event, frozen=True, eq=False, kw_only=True):
-    """`value.backward()`."""
+    """`value.backward()`, or of a wrapper `accelerator.backward(value)`. `seeded` says that a gradient to begin with is given."""
 
     value: Value
+    seeded: bool = False
 
     @property
     def note(self) -> str:
         return "`backward()` is called on it"
+
+
+def reduction_of(loss: Loss, options: Mapping[str, Value]) -> str | None:
+    """The reduction that a loss's options ask for, the old flags included; None if the code does not fix it."""
+    if "**" in options:
+        return None
+    flags = [_constant(options.get(name)) for name in ("size_average", "reduce")]
+    if flags != [None, None]:
+        if not all(flag is None or isinstance(flag, bool) for flag in flags):
+            return None
+        average, reduce = flags
+        return "none" if reduce is False else "sum" if average is False else "mean"
+    named = _constant(options.get("reduction"), loss.reduction)
+    return named if isinstance(named, str) else None
+
+
+def _constant(value: Value | None, default: object = None) -> object:
+    """The constant that an option is; `default` if it is not given, `...` if the code does not fix it."""
+    if value is None:
+        return default
+    parts = alternatives(value)
+    return parts[0].value if len(parts) == 1 and isinstance(parts[0], Const) else ...
 
 
 def number_of(value: Value) -> float | None:

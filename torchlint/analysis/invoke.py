@@ -143,8 +143,8 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
     if isinstance(func, ir.Attribute):
         receiver = run.eval(func.value)
         args = arguments(run, node)
-        if func.name == "backward" and Backward in run.watched:
-            run.record(Backward(run.ref(node), ".backward()", run.frame.training, value=receiver))
+        if func.name in _BACKWARD and Backward in run.watched:
+            _tell_backward(run, receiver, args, node)
         if is_pending(receiver):
             op = run.contracts.op_methods.get(func.name)
             if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
@@ -171,6 +171,19 @@ _NEEDED_AT_ONCE = frozenset(
     "backward train eval append extend insert update add_module register_module setdefault pop clear load_state_dict".split()
 )
 """Methods that change their object, or that show that it is a loss."""
+
+
+_BACKWARD = frozenset(("backward", "manual_backward"))
+
+
+def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node) -> None:
+    """`loss.backward()`, `accelerator.backward(loss)`, `self.manual_backward(loss)`."""
+    at, training = run.ref(node), run.frame.training
+    if all(isinstance(part, Tensor) for part in alternatives(receiver)):
+        seeded = bool(args.positional) or "gradient" in args.keywords or args.others is not None
+        run.record(Backward(at, ".backward()", training, value=receiver, seeded=seeded))
+    elif len(args.positional) == 1:
+        run.record(Backward(at, ".backward()", training, value=args.positional[0]))
 
 
 def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
@@ -297,6 +310,8 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
     for value in args.all():
         for part in value.alternatives if isinstance(value, Union) else (value,):
             if isinstance(part, Criterion) or (changes and isinstance(part, Container)):
+                return True
+            if isinstance(part, Extern) and run.contracts.is_loss(run.program.canonical(part.name)):
                 return True
             if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
                 return True
@@ -736,11 +751,22 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
 
 
 def _loss_value(run: Interpreter, record: LossCall) -> Value:
-    reduction = record.options.get("reduction")
-    scalar = reduction is None or any(isinstance(p, Const) and p.value != "none" for p in alternatives(reduction))
-    shape = Shape(()) if scalar else shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
+    reduction = record.reduction
+    shape = None
+    if reduction not in ("none", None):
+        shape = Shape(())
+    elif reduction is not None and record.loss.shapes != "index":
+        shape = shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
     attached = [part.attached for part in record.arg("input") if isinstance(part, Tensor)]
-    return Tensor("loss", record.name, shape=shape, dtype="float", attached=not attached or any(attached))
+    return Tensor(
+        "loss",
+        record.name,
+        shape=shape,
+        dtype="float",
+        attached=not attached or any(attached),
+        loss=record.loss,
+        per_sample=record.at if reduction == "none" and shape != Shape(()) else None,
+    )
 
 
 # ---- what other libraries bring
@@ -1120,6 +1146,9 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if op is not None:
         bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
         return operate.apply(run, bound, node)
+    if name == "scale" and len(args.positional) == 1 and _is_loss(args.positional[0]):
+        # What a gradient scaler gives is the loss, larger.
+        return args.positional[0]
     if name == "prepare" and args.positional:
         # What `accelerate` prepares is used like what it is given.
         return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
@@ -1129,6 +1158,10 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     run.unresolved(node, receiver)
     source = receiver.source if receiver.source != "other" else _source(args)
     return Unknown(f"result of {name}", source, receiver.cause)
+
+
+def _is_loss(value: Value) -> bool:
+    return all(isinstance(part, Tensor) and part.kind == "loss" for part in alternatives(value))
 
 
 def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:

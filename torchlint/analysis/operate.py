@@ -203,6 +203,9 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         flattened=flattened,
         trail=part.trail,
         cause=part.cause,
+        loss=part.loss,
+        per_sample=None if op.shape == "reduce" and not _has_dimension(bound) else part.per_sample,
+        negated=part.negated is not (op.id == "neg"),
     )
 
 
@@ -226,6 +229,13 @@ def _history(
     if rule in ("keep", "broadcast", "like") and isinstance(part, Tensor):
         return part.squeezed, part.flattened
     return None, None
+
+
+def _made_attached(bound: Bound, part: Value | None) -> bool:
+    """Whether gradients may flow through the result of an operation to what it is made of."""
+    if bound.op.gradient == "cut":
+        return shapes.is_true(bound.named.get("requires_grad"))
+    return not (isinstance(part, Tensor) and not part.attached)
 
 
 def _made(
@@ -255,7 +265,7 @@ def _made(
         dim=shapes.const_int(bound.option("dim")),
         shape=shape,
         dtype="unknown" if dtype == "keep" else dtype,
-        attached=op.gradient == "keep" and not (isinstance(part, Tensor) and not part.attached),
+        attached=_made_attached(bound, part),
         batched=is_batch(source),
         squeezed=squeezed,
         flattened=flattened,
@@ -454,7 +464,17 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         flattened=tensors[0].flattened if len(tensors) == 1 else None,
         trail=trail,
         cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
+        loss=source.loss if isinstance(a, Const) or isinstance(b, Const) else None,
+        per_sample=next((part.per_sample for part in tensors if part.per_sample is not None), None),
+        negated=source.negated is not _turns_sign(op, a, b),
     )
+
+
+def _turns_sign(op: str, a: Value, b: Value) -> bool:
+    """Whether `a op b` has the opposite sign of the one that is no number."""
+    if op == "-":
+        return _number(a) == 0
+    return op in "*/" and any(number is not None and number < 0 for number in (_number(a), _number(b)))
 
 
 def _operator_kind(op: str, a: Value, b: Value) -> tuple[Kind, Value]:

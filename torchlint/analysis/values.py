@@ -131,6 +131,8 @@ class Tensor(Value, frozen=True, eq=False):
 
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
     `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call;
+    `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
+    sample, as long as nothing took their mean or sum.
     `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
     forgotten when the shape changes again. `cause` says why the kind is unknown, as in `Unknown`.
     """
@@ -146,6 +148,9 @@ class Tensor(Value, frozen=True, eq=False):
     flattened: NodeRef | None = None
     trail: Trail | None = None
     cause: StepRef | None = None
+    loss: Loss | None = None
+    per_sample: NodeRef | None = None
+    negated: bool = False
 
 
 class Const(Value, frozen=True, eq=False):
@@ -315,7 +320,7 @@ def _add(parts: list[Value], part: Value) -> None:
 
 
 def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
-    if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached:
+    if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached or a.negated != b.negated:
         return None
     return Tensor(
         kind=a.kind,
@@ -329,6 +334,9 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         flattened=a.flattened if a.flattened == b.flattened else None,
         trail=a.trail,
         cause=a.cause or b.cause,
+        loss=a.loss if a.loss is b.loss else None,
+        per_sample=a.per_sample if b.per_sample is not None else None,
+        negated=a.negated,
     )
 
 

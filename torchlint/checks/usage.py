@@ -1,0 +1,93 @@
+"""Rules on how a loss is used: how it is made, called and reduced, and what its value is used for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torchlint.analysis.calls import Backward, Construction, LossCall, OpCall
+from torchlint.analysis.values import Tensor, Trail, Unknown, Value, alternatives
+from torchlint.checks.registry import Verdict, rule
+from torchlint.contracts import Kind
+from torchlint.findings import StepRef
+
+_TAKES_TENSORS = frozenset({"weight", "pos_weight"})
+"""The constructors' parameters that are tensors by right."""
+
+
+@rule("TLN401", on=Construction)
+def constructor_called_with_tensors(made: Construction) -> Iterator[Verdict]:
+    """Predictions and targets handed to the class, not to the object that it makes."""
+    if len(made.positional) >= 2:  # an input and a target
+        names = made.loss.options
+        wrong = [v for n, v in zip(names, made.positional, strict=False) if n not in _TAKES_TENSORS]
+        if wrong and all(_is_data(part) for value in wrong[:1] for part in alternatives(value)):
+            yield Verdict({})
+
+
+def _is_data(part: Value) -> bool:
+    """Whether a value is certainly a tensor: one of an operation, or a batch of a loop."""
+    return isinstance(part, Tensor) or (isinstance(part, Unknown) and part.source == "batch")
+
+
+_LABELS: frozenset[Kind] = frozenset({"class_index", "one_hot", "unknown"})
+_PREDICTIONS: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "log_simplex", "log_probability"})
+_SYMMETRIC = frozenset({"regression"})
+
+
+@rule("TLN402")
+def swapped_arguments(call: LossCall) -> Iterator[Verdict]:
+    """Labels in the input's place, and what a model made of its activations in the target's."""
+    given, target = call.arg("input"), call.arg("target")
+    if call.loss.family in _SYMMETRIC or not given or not target:
+        return
+    predicted = [part for part in target if isinstance(part, Tensor) and part.kind in _PREDICTIONS and part.attached]
+    if len(predicted) != len(target) or not all(_may_be_labels(part) for part in given):
+        return
+    allowed = any(part.kind in call.accepts("target") for part in predicted)
+    unsure = allowed and (call.loss.family == "distribution" or any(isinstance(part, Unknown) for part in given))
+    first = predicted[0]
+    yield Verdict({"activation": first.activation}, first.trail, confidence="likely" if unsure else "certain")
+
+
+def _may_be_labels(part: Value) -> bool:
+    """Whether a value is made of data that nothing learns, or comes as it is from a loop over batches."""
+    if isinstance(part, Tensor):
+        return part.kind in _LABELS and not part.attached
+    return isinstance(part, Unknown) and part.source == "batch"
+
+
+@rule("TLN404", on=OpCall, ops=("exp",))
+def focal_on_mean(call: OpCall) -> Iterator[Verdict]:
+    """The probability of the right class, from a loss that is already the mean over the batch."""
+    parts = call.input()
+    means = [part for part in parts if isinstance(part, Tensor) and _is_negative_mean(part)]
+    if call.training and means and len(means) == len(parts):
+        first = means[0]
+        yield Verdict({"loss": first.activation.rpartition(".")[2]}, first.trail)
+
+
+def _is_negative_mean(part: Tensor) -> bool:
+    loss = part.loss
+    averaged = part.shape is not None and part.shape.rank == 0 and part.per_sample is None
+    likelihood = loss is not None and loss.family in ("binary", "multiclass")
+    return part.kind == "loss" and likelihood and part.negated and part.attached and averaged
+
+
+@rule("TLN405")
+def kldiv_reduction_mean(call: LossCall) -> Iterator[Verdict]:
+    """The mean over samples and classes, which is the divergence divided by the number of classes."""
+    given = [part for part in call.arg("input") if isinstance(part, Tensor) and part.kind == "log_simplex"]
+    if call.loss.id == "kl_div" and call.reduction == "mean" and given and len(given) == len(call.arg("input")):
+        yield Verdict({}, given[0].trail)
+
+
+@rule("TLN406", on=Backward)
+def loss_not_reduced(call: Backward) -> Iterator[Verdict]:
+    """`backward()` on one loss for each sample."""
+    parts = alternatives(call.value)
+    whole = [part for part in parts if isinstance(part, Tensor) and part.per_sample is not None]
+    if not call.seeded and len(whole) == len(parts):
+        first = whole[0]
+        assert first.per_sample is not None
+        step = StepRef(first.per_sample, "one value for each sample")
+        yield Verdict({"loss": first.activation.rpartition(".")[2]}, Trail(step, first.trail))
