@@ -86,6 +86,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
     "index" takes the target without the class dimension, "free" makes no demand.
+    `autocast`: what CUDA autocast does with it.
     `options` are the constructor's parameters in positional order; `function_options` the functional's after its tensors.
     """
 
@@ -98,6 +99,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shapes: ShapeRelation = "free"
     class_dim: int | None = None
     reduction: str | None = "mean"
+    autocast: Literal["runs", "raises"] = "runs"
     id: str = ""
 
     def arg(self, role: str) -> Arg | None:

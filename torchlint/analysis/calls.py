@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from torchlint.analysis.shapes import Bound
-from torchlint.analysis.values import Const, Tensor, Trail, Value, alternatives
+from torchlint.analysis.values import NO_AUTOCAST, Autocast, Const, Tensor, Trail, Value, alternatives
 from torchlint.contracts import Arg, Loss
 from torchlint.findings import NodeRef
 
@@ -50,7 +50,7 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
 
     `args` are the bound tensors by the contract's parameter names, `options` the constructor's or function's other
     arguments. `made` is where the loss object was made, None for a function. `full_batches` says that a loader in sight
-    drops the last, short batch.
+    drops the last, short batch. `autocast`: whether CUDA autocast is on.
     """
 
     loss: Loss
@@ -58,6 +58,7 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     options: Mapping[str, Value]
     made: Trail | None
     full_batches: bool = False
+    autocast: Autocast = NO_AUTOCAST
 
     @property
     def about(self) -> str:

@@ -14,7 +14,9 @@ from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State, merge, written_since
 from torchlint.analysis.values import (
+    NO_AUTOCAST,
     UNKNOWN,
+    Autocast,
     Class,
     Const,
     Container,
@@ -59,6 +61,7 @@ class Frame:
     """One call of a function, or one run of a module or class body."""
 
     __slots__ = (
+        "autocast",
         "captured",
         "cell",
         "class_cell",
@@ -78,6 +81,7 @@ class Frame:
         self.cell = cell
         self.key = key
         self.training = training
+        self.autocast = NO_AUTOCAST
         self.class_cell = False
         self.captured = False
         self.function: Function | None = None
@@ -592,15 +596,16 @@ class Interpreter:
             self.block(stmt.final)
 
     def with_stmt(self, stmt: ir.With) -> None:
-        outer = self.frame.training
+        outer, outer_autocast = self.frame.training, self.frame.autocast
         for item in stmt.items:
             value = self.eval(item.value)
+            self.frame.autocast = autocast_in(value, self.frame.autocast)
             if isinstance(value, Extern) and value.name in _NO_GRAD:
                 self.frame.training = None
             if item.target is not None:
                 self.assign(item.target, value if isinstance(value, Instance) else Unknown("context manager"))
         self.block(stmt.body)
-        self.frame.training = outer
+        self.frame.training, self.frame.autocast = outer, outer_autocast
 
     def match_stmt(self, stmt: ir.Match) -> None:
         self.eval(stmt.subject)
@@ -872,6 +877,14 @@ def alternatives_now(value: Value) -> tuple[Value, ...]:
     if isinstance(value, Union):
         return value.alternatives
     return (value,)
+
+
+def autocast_in(context: Value, outer: Autocast) -> Autocast:
+    """Whether CUDA autocast is on inside a context manager. Computes nothing lazy."""
+    found = [part if isinstance(part, Autocast) else outer for part in alternatives_now(context)]
+    if len({part.state for part in found}) == 1:
+        return found[0]
+    return Autocast("maybe", next(part.at for part in found if part.state != "off"))
 
 
 def _dotted(node: ir.Expr) -> str:

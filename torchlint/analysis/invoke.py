@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from torchlint.analysis import interpret, ir, objects, operate, shapes
 from torchlint.analysis.calls import Backward, Construction, LossCall
-from torchlint.analysis.program import decorator_names, foreign_bases, linearise
+from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
     UNKNOWN,
+    Autocast,
     Class,
     Const,
     Container,
@@ -379,10 +380,9 @@ def call_now(
     frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
     frame.function = function
     frame.owner = function.owner
-    if isinstance(definition, ir.FunctionDef) and any(
-        d in ("no_grad", "inference_mode") for d in decorator_names(definition)
-    ):
-        frame.training = None
+    frame.autocast = run.frame.autocast
+    if isinstance(definition, ir.FunctionDef) and definition.decorators:
+        _decorated(run, frame, function, definition)
     receiver = function.receiver
     if isinstance(receiver, Instance):
         mode = run.heap.read(receiver.id).get("training")
@@ -407,6 +407,19 @@ def call_now(
     if needed:
         result = union(alternatives(result))
     return handed(result, StepRef(at, f"returned by `{name}`"))
+
+
+def _decorated(run: Interpreter, frame: interpret.Frame, function: Function, definition: ir.FunctionDef) -> None:
+    """What a function's decorators say of how its body runs."""
+    for node in definition.decorators:
+        func = node.func if isinstance(node, ir.Call) else node
+        name = func.name if isinstance(func, (ir.Name, ir.Attribute)) else ""
+        if name in ("no_grad", "inference_mode"):
+            frame.training = None
+        elif name == "autocast":
+            around = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+            with run.enter(around):
+                frame.autocast = interpret.autocast_in(run.eval(node), frame.autocast)
 
 
 def _cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> bool:
@@ -745,6 +758,7 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
         options=options,
         made=criterion.trail,
         full_batches=full,
+        autocast=run.frame.autocast,
     )
     run.record(record)
     return _loss_value(run, record)
@@ -1035,6 +1049,32 @@ def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return UNKNOWN
 
 
+def _autocast(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`torch.autocast(device_type, dtype, enabled)`: of CUDA only, since on a CPU no loss is refused."""
+    devices = {
+        part.value if isinstance(part, Const) else None for part in alternatives(args.get("device_type", 0) or UNKNOWN)
+    }
+    cuda = [None if device is None else str(device).startswith("cuda") for device in devices]
+    if not any(each is not False for each in cuda):
+        return Unknown("context of another device")
+    return Autocast(_enabled(args, 2, sure=all(cuda)), run.ref(node))
+
+
+def _cuda_autocast(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`torch.cuda.amp.autocast(enabled, dtype)`."""
+    return Autocast(_enabled(args, 0, sure=True), run.ref(node))
+
+
+def _enabled(args: Args, position: int, sure: bool) -> Literal["off", "maybe", "on"]:
+    enabled = args.get("enabled", position)
+    verdict = True if enabled is None else operate.truth(enabled)
+    if args.rest is not None or args.others is not None:
+        verdict = None
+    if verdict is False:
+        return "off"
+    return "on" if verdict and sure else "maybe"
+
+
 def _partial(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if not args.positional:
         return UNKNOWN
@@ -1104,6 +1144,11 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
     "torch.utils.data.dataloader.DataLoader": _loader,
     "torch.utils.data.Subset": _first,
+    "torch.autocast": _autocast,
+    "torch.amp.autocast": _autocast,
+    "torch.amp.autocast_mode.autocast": _autocast,
+    "torch.cuda.amp.autocast": _cuda_autocast,
+    "torch.cuda.amp.autocast_mode.autocast": _cuda_autocast,
     "typing.cast": lambda run, args, node: args.get("val", 1) or UNKNOWN,
 }
 

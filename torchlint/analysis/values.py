@@ -214,6 +214,13 @@ class Layer(Value, frozen=True, eq=False):
     at: NodeRef
 
 
+class Autocast(Value, frozen=True, eq=False):
+    """A context, or a decorator, that sets whether CUDA autocast is on; "maybe" if the code does not fix it."""
+
+    state: Literal["off", "maybe", "on"]
+    at: NodeRef | None = None
+
+
 class Criterion(Value, frozen=True, eq=False):
     """A loss object, or a loss function that was not called yet."""
 
@@ -263,6 +270,7 @@ class Method(Value, frozen=True, eq=False):
 
 
 UNKNOWN = Unknown()
+NO_AUTOCAST = Autocast("off")
 TOO_MANY = Unknown("too many possibilities")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from torchlint.analysis.calls import LossCall
 from torchlint.analysis.operate import KIND_WORDS
-from torchlint.analysis.values import Tensor
+from torchlint.analysis.values import Tensor, Trail
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
+from torchlint.findings import StepRef
 
 _SIGMOID = ("sigmoid", "sigmoid()", "sigmoid_()", "expit")
 _GIVE_UNIT = (*_SIGMOID, "softmax", "softmax()")
@@ -101,6 +102,15 @@ def log_softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
         part = _all_of(call, frozenset({"log_simplex"}))
         if part is not None:
             yield _verdict(part)
+
+
+@rule("TLN108")
+def bce_under_autocast(call: LossCall) -> Iterator[Verdict]:
+    """A loss that CUDA autocast refuses."""
+    context = call.autocast
+    if call.loss.autocast == "raises" and context.state != "off" and context.at is not None:
+        trail = Trail(StepRef(context.at, "autocast is on in here"))
+        yield Verdict({}, trail, confidence="certain" if context.state == "on" else "likely")
 
 
 @rule("TLN109")
