@@ -6,8 +6,8 @@ import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from contextlib import contextmanager, redirect_stdout, suppress
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torchlint.config import Settings
     from torchlint.coverage import Coverage
     from torchlint.diagnostics import Diagnostic
-    from torchlint.engine import Progress, Report
+    from torchlint.engine import Fixed, Progress, Report
     from torchlint.report.style import Style
     from torchlint.rulebook import Rule
 
@@ -110,6 +110,11 @@ def cli() -> None:
     "--force-exclude/--no-force-exclude", default=None, help="Leave them out even if named on the command line."
 )
 @click.option("--confidence", type=click.Choice(["certain", "likely"]), help="Report also what is merely likely.")
+@click.option("--fix", is_flag=True, help="Repair what can be repaired safely, and report what is left.")
+@click.option("--unsafe-fixes", is_flag=True, help="Also repairs that may change what happens elsewhere.")
+@click.option(
+    "--diff", is_flag=True, help="Write no file: show what --fix would change. Exit code 1 if there is anything."
+)
 @click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How to report.  [default: full]")
 @click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
 @click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
@@ -122,6 +127,9 @@ def cli() -> None:
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 def check(  # one parameter per option
     paths: tuple[str, ...],
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
     output_file: str | None,
     statistics: bool,
     coverage: bool,
@@ -150,11 +158,25 @@ def check(  # one parameter per option
     with _faults():
         settings = _settings((stdin_filename,) if stdin_filename else paths, config, isolated, overrides)
         with _progress(no_progress or quiet) as progress:
-            report = engine.check(
-                paths, settings, stdin=stdin, stdin_filename=stdin_filename, progress=progress, coverage=coverage
-            )
+            asked: Any = {
+                "stdin": stdin,
+                "stdin_filename": stdin_filename,
+                "progress": progress,
+                "coverage": coverage,
+            }
+            if fix or diff:
+                fixed = engine.fix(paths, settings, unsafe=unsafe_fixes, **asked)
+            else:
+                report = engine.check(paths, settings, **asked)
+    if diff:
+        return _show_diff(fixed, quiet=quiet, exit_zero=exit_zero)
+    told = ""
+    if fix:
+        report, told = _write_fixes(fixed, stdin, os.path.normpath(stdin_filename or engine.STDIN_NAME))
     _write_problems(report)
-    _write_report(report, settings.output_format, output_file, statistics=statistics, quiet=quiet)
+    output = _Output(settings.output_format, output_file, statistics, quiet, unsafe_fixes, told)
+    with _report_aside(fix and stdin is not None):
+        _write_report(report, output)
     if exit_zero and not report.incomplete:
         return 0
     return report.exit_code
@@ -312,45 +334,113 @@ def _write_problems(report: Report) -> None:
         )
 
 
-def _write_report(
-    report: Report, output_format: str, output_file: str | None, *, statistics: bool, quiet: bool
-) -> None:
+def _show_diff(fixed: Fixed, *, quiet: bool, exit_zero: bool) -> int:
+    """Print what the fixes would change; the findings are not reported."""
+    from torchlint import fixes  # noqa: PLC0415
+
+    _write_problems(fixed.report)
+    sys.stdout.write(fixes.diff(fixed.before, fixed.after))
+    if not quiet:
+        files = _count(len(fixed.after), "file")
+        what = f"Would fix {_count(len(fixed.repaired), 'finding')} in {files}" if fixed.after else "Nothing to fix"
+        _say(f"{what}{_waiting(fixed)}", sys.stderr)
+    return 2 if fixed.report.incomplete else int(bool(fixed.after) and not exit_zero)
+
+
+def _write_fixes(fixed: Fixed, stdin: bytes | None, stdin_path: str) -> tuple[Report, str]:
+    """Write the repaired files, standard input to standard output. The report with what went wrong, and a summary."""
+    from torchlint.diagnostics import Problem  # noqa: PLC0415
+    from torchlint.fixes import write  # noqa: PLC0415
+    from torchlint.splice import Refused  # noqa: PLC0415
+
+    problems: dict[str, Problem] = {}
+    for path, after in fixed.after.items():
+        if stdin is not None and path == stdin_path:
+            continue
+        try:
+            write(path, fixed.before[path], after)
+        except Refused as error:
+            problems[path] = Problem(path, f"cannot be fixed: {error}")
+        except OSError as error:
+            problems[path] = Problem(path, f"cannot be fixed: {error.strerror or error}")
+    if stdin is not None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(fixed.after.get(stdin_path, stdin))
+        sys.stdout.buffer.flush()
+    report = fixed.report
+    if problems:
+        report = report._replace(problems=(*report.problems, *problems.values()), incomplete=True)
+    count = sum(problems.keys().isdisjoint(fixed.touched(each)) for each in fixed.repaired)
+    files = _count(len(fixed.after) - len(problems), "file")
+    told = f"Fixed {_count(count, 'finding')} in {files}" if count else "Nothing fixed"
+    return report, f"{told}{_waiting(fixed)}"
+
+
+def _waiting(fixed: Fixed) -> str:
+    left = len(fixed.waiting)
+    return f"; left out {_count(left, 'fix', 'fixes')} that cannot be written or clash with another" if left else ""
+
+
+@contextmanager
+def _report_aside(aside: bool) -> Iterator[None]:
+    """Report on standard error where standard output takes the repaired code."""
+    if not aside:
+        yield
+        return
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+class _Output(NamedTuple):
+    """How a run is reported. `told` is what its fixes came to."""
+
+    format: str
+    file: str | None
+    statistics: bool
+    quiet: bool
+    unsafe: bool
+    told: str
+
+
+def _write_report(report: Report, output: _Output) -> None:
     from torchlint.report.style import plain, style_for  # noqa: PLC0415
 
-    if output_file is None:
-        sys.stdout.write(_rendered(report, output_format, style_for(sys.stdout), statistics=statistics))
+    if output.file is None:
+        sys.stdout.write(_rendered(report, output, style_for(sys.stdout)))
     else:
-        text = _rendered(report, output_format, plain, statistics=statistics)
+        text = _rendered(report, output, plain)
         try:
-            with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
+            with open(output.file, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         except OSError as error:
-            raise _Fault(f"--output-file: {output_file}: {error.strerror or error}") from error
+            raise _Fault(f"--output-file: {output.file}: {error.strerror or error}") from error
     if not report.files and not report.problems:
         _say("warning: no Python files found under the given paths", sys.stderr)
-    elif not quiet and output_format != "json":
-        _say(_summary(report, style_for(sys.stdout)))
+    elif not output.quiet and output.format != "json":
+        for line in (output.told, _summary(report, style_for(sys.stdout)), _fixable(report, unsafe=output.unsafe)):
+            if line:
+                _say(line)
 
 
-def _rendered(report: Report, output_format: str, style: Style, *, statistics: bool) -> str:
+def _rendered(report: Report, output: _Output, style: Style) -> str:
     diagnostics = report.diagnostics
-    if statistics:
-        return _statistics(diagnostics, output_format, style)
-    if output_format == "json":
+    if output.statistics:
+        return _statistics(diagnostics, output.format, style)
+    if output.format == "json":
         from torchlint.report import json  # noqa: PLC0415
 
         return json.render(diagnostics, report.coverage)
-    return _findings(report, output_format, style) + _coverage(report.coverage, output_format, style)
+    return _findings(report, output, style) + _coverage(report.coverage, output.format, style)
 
 
-def _findings(report: Report, output_format: str, style: Style) -> str:
+def _findings(report: Report, output: _Output, style: Style) -> str:
     if not report.diagnostics:
         return ""
     from torchlint.report import concise, text  # noqa: PLC0415
 
-    if output_format == "concise":
-        return concise.render(report.diagnostics, style)
-    return text.render(report.diagnostics, report.sources, style)
+    if output.format == "concise":
+        return concise.render(report.diagnostics, style, unsafe=output.unsafe)
+    return text.render(report.diagnostics, report.sources, style, unsafe=output.unsafe)
 
 
 def _coverage(coverage: Coverage | None, output_format: str, style: Style) -> str:
@@ -392,8 +482,19 @@ def _found(report: Report, style: Style) -> str:
     return f"Found {', '.join(counts)} in {_count(places, 'file')} {checked}"
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+def _fixable(report: Report, *, unsafe: bool) -> str:
+    """How many of the findings which option would repair."""
+    safeties = [fix.safety for each in report.diagnostics for fix in each.fixes[:1]]
+    safe = safeties.count("safe") + (safeties.count("unsafe") if unsafe else 0)
+    hidden = 0 if unsafe else safeties.count("unsafe")
+    if safe:
+        more = f", {hidden} more with --unsafe-fixes" if hidden else ""
+        return f"[*] {safe} can be fixed with --fix{more}"
+    return f"{hidden} can be fixed with --fix --unsafe-fixes" if hidden else ""
+
+
+def _count(number: int, word: str, plural: str = "") -> str:
+    return f"{number} {word if number == 1 else plural or word + 's'}"
 
 
 def _json(value: Any) -> str:

@@ -32,6 +32,25 @@ class Step(NamedTuple):
     note: str
 
 
+class Edit(NamedTuple):
+    """Text in place of a span; an empty span inserts."""
+
+    place: Place
+    content: str
+
+
+Safety = Literal["safe", "unsafe", "display"]
+"""Of a fix. Safe: nothing but the finding changes. Unsafe: what happens elsewhere may change, too. Display: never applied."""
+
+
+class Fix(NamedTuple):
+    """Edits that repair a finding; they belong together and do not overlap."""
+
+    title: str
+    safety: Safety
+    edits: tuple[Edit, ...]
+
+
 class Diagnostic(NamedTuple):
     """One finding as users see it. `fingerprint` survives moved lines (it hashes code, path and the text of the flagged lines)."""
 
@@ -44,6 +63,7 @@ class Diagnostic(NamedTuple):
     trail: tuple[Step, ...] = ()
     url: str | None = None
     fingerprint: str = ""
+    fixes: tuple[Fix, ...] = ()
 
 
 class Problem(NamedTuple):

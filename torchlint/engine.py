@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torchlint import data
 from torchlint.config import Selection, Settings, codes_for, selection
 from torchlint.coverage import Coverage, Seen, Sight
-from torchlint.diagnostics import Diagnostic, Place, Problem, Step
+from torchlint.diagnostics import Diagnostic, Edit, Fix, Place, Problem, Step
 from torchlint.discover import STDIN, discover, may_suppress, searcher
 from torchlint.source import Source, SourceError, from_bytes, is_notebook, line_starts, read_bytes
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torchlint import suppress
     from torchlint.analysis import coverage as analysis_coverage
     from torchlint.analysis.coverage import Observed
-    from torchlint.analysis.positions import Span
+    from torchlint.analysis.positions import Placed, Span
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
     from torchlint.rulebook import Rule
@@ -69,18 +69,117 @@ def check(
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
+    inputs = _inputs(paths, settings, stdin, stdin_filename)
+    return inputs.told(_run(inputs.files, _Reader(inputs.load), settings, progress, coverage=coverage))
+
+
+class Fixed(NamedTuple):
+    """What a run with fixes came to: `report` of the code as it is then, the bytes of changed files before and after.
+
+    `repaired` are the findings that are gone, `waiting` those whose fix clashes with another or is refused.
+    """
+
+    report: Report
+    before: Mapping[str, bytes]
+    after: Mapping[str, bytes]
+    repaired: tuple[Diagnostic, ...]
+    waiting: tuple[Diagnostic, ...]
+
+    @staticmethod
+    def touched(diagnostic: Diagnostic) -> set[str]:
+        """The files that the fix of a diagnostic edits."""
+        return {edit.place.path for fix in diagnostic.fixes[:1] for edit in fix.edits}
+
+
+def fix(
+    paths: Sequence[str],
+    settings: Settings,
+    *,
+    unsafe: bool,
+    stdin: bytes | None = None,
+    stdin_filename: str | None = None,
+    progress: Progress | None = None,
+    coverage: bool = False,
+) -> Fixed:
+    """Lint and repair until nothing more can be: fixes that clash are made one after the other. Writes nothing.
+
+    Raises ConfigError or ContractError for settings that cannot be used.
+    """
+    inputs = _inputs(paths, settings, stdin, stdin_filename)
+    fixed = _fix(inputs.files, inputs.load, settings, progress, unsafe=unsafe, coverage=coverage)
+    return fixed._replace(report=inputs.told(fixed.report))
+
+
+def fix_texts(files: Mapping[str, str], settings: Settings | None = None, *, unsafe: bool) -> Fixed:
+    """Lint and repair texts held in memory, as `check_texts` lints them."""
+    load = _held(files)
+    return _fix([os.path.normpath(path) for path in files], load, settings or Settings(), None, unsafe=unsafe)
+
+
+_ROUNDS = 20
+"""Repairs are looked for so often at most: each round makes at least one."""
+
+
+def _fix(
+    files: Sequence[str],
+    load: Callable[[str], bytes],
+    settings: Settings,
+    progress: Progress | None,
+    *,
+    unsafe: bool,
+    coverage: bool = False,
+) -> Fixed:
+    from torchlint.fixes import choose  # noqa: PLC0415  # only to fix
+
+    before: dict[str, bytes] = {}
+    after: dict[str, bytes] = {}
+    repaired: list[Diagnostic] = []
+
+    def now(path: str) -> bytes:
+        return after[path] if path in after else load(path)
+
+    for rounds_left in reversed(range(_ROUNDS)):
+        report = _run(files, _Reader(now), settings, progress, coverage=coverage)
+        chosen = choose(report.diagnostics, report.sources, now, unsafe=unsafe)
+        if not (chosen.files and rounds_left):
+            break
+        for path in chosen.files:
+            before.setdefault(path, now(path))
+        after.update(chosen.files)
+        repaired += chosen.repaired
+    return Fixed(report, before, after, tuple(repaired), chosen.waiting)
+
+
+class _Inputs(NamedTuple):
+    """The files of a run, how their bytes are had, and the paths that could not be read."""
+
+    files: list[str]
+    load: Callable[[str], bytes]
+    missed: list[Problem]
+
+    def told(self, report: Report) -> Report:
+        """A report that names the missed paths, too."""
+        missed = bool(self.missed)
+        return report._replace(problems=(*self.missed, *report.problems), incomplete=report.incomplete or missed)
+
+
+def _inputs(paths: Sequence[str], settings: Settings, stdin: bytes | None, stdin_filename: str | None) -> _Inputs:
     given = {os.path.normpath(stdin_filename or STDIN_NAME): stdin or b""} if STDIN in paths else {}
     found = discover([path for path in paths if path != STDIN], settings.discovery)
     stdin_path = {os.path.realpath(path) for path in given}
     files = [*given, *(path for path in found.files if not given or os.path.realpath(path) not in stdin_path)]
     missed = [Problem(each.path, each.reason) for each in found.missed]
-    reader = _Reader(lambda path: given[path] if path in given else read_bytes(path))
-    report = _run(files, reader, settings, progress, coverage=coverage)
-    return report._replace(problems=(*missed, *report.problems), incomplete=report.incomplete or bool(missed))
+    return _Inputs(files, lambda path: given[path] if path in given else read_bytes(path), missed)
 
 
 def check_texts(files: Mapping[str, str], settings: Settings | None = None) -> Report:
     """Lint texts held in memory, by relative name such as `models/net.py`; imports among them are followed."""
+    names = [os.path.normpath(path) for path in files]
+    return _run(names, _Reader(_held(files)), settings or Settings(), None)
+
+
+def _held(files: Mapping[str, str]) -> Callable[[str], bytes]:
+    """Reads the bytes of texts held in memory."""
     texts = {os.path.normpath(path): text.encode("utf-8", "replace") for path, text in files.items()}
 
     def bytes_of(path: str) -> bytes:
@@ -88,7 +187,7 @@ def check_texts(files: Mapping[str, str], settings: Settings | None = None) -> R
             return texts[os.path.normpath(path)]
         raise SourceError("no such file", unreadable=True)
 
-    return _run(list(texts), _Reader(bytes_of), settings or Settings(), None)
+    return bytes_of
 
 
 class _Reader:
@@ -133,7 +232,8 @@ def _run(
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
     outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
-    spans, lost = _locate(_mentioned(outcome), reader)
+    spans, placed, lost = _locate(_mentioned(outcome), reader)
+    fixes = _repairs(outcome.findings, placed, reader, frozenset(files), lost)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
     by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}
@@ -143,7 +243,7 @@ def _run(
     rules, selected = _pages(settings) if by_path else ({}, Selection(frozenset()))
     for path, findings in by_path.items():
         try:
-            diagnostics += _File(path, reader, rules, selected, settings, spans).diagnostics(
+            diagnostics += _File(path, reader, rules, selected, settings, spans, fixes).diagnostics(
                 findings, parsed=path not in troubled
             )
         except SourceError as error:
@@ -287,24 +387,62 @@ def _mentioned(outcome: _Outcome) -> Iterator[NodeRef]:
         yield from (sight.cause.at for sight in (seen.criterion, seen.input, seen.target) if sight.cause is not None)
 
 
-def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
-    """The spans of nodes; each file is placed once."""
+def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Span], dict[str, Placed], list[Problem]]:
+    """The spans of nodes, and the files placed, each once."""
     wanted: dict[str, set[int]] = {}
     for at in nodes:
         wanted.setdefault(at.path, set()).add(at.node)
     if not wanted:
-        return {}, []
-    from torchlint.analysis.positions import locate  # noqa: PLC0415  # costs more than the analysis
+        return {}, {}, []
+    from torchlint.analysis.positions import Placed  # noqa: PLC0415  # costs more than the analysis
     from torchlint.findings import NodeRef  # noqa: PLC0415
 
     spans: dict[NodeRef, Span] = {}
+    files: dict[str, Placed] = {}
     problems: list[Problem] = []
     for path, numbers in wanted.items():
         try:
-            spans.update({NodeRef(path, node): span for node, span in locate(reader(path).text, numbers).items()})
+            placed = files[path] = Placed(reader(path).text)
+            spans.update({NodeRef(path, node): placed.span(node) for node in numbers})
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # a defect of ours, in this file only
             problems.append(internal(path, error))
-    return spans, problems
+    return spans, files, problems
+
+
+def _repairs(
+    findings: Sequence[Finding],
+    placed: Mapping[str, Placed],
+    reader: _Reader,
+    files: frozenset[str],
+    problems: list[Problem],
+) -> dict[tuple[str, NodeRef], Fix]:
+    """The fixes of findings by code and place. One that reaches into a file that nobody asked about is only shown."""
+    planned = [finding for finding in findings if finding.plan is not None and finding.at.path in placed]
+    if not planned:
+        return {}
+    from torchlint.analysis.positions import Placed  # noqa: PLC0415  # as in _locate
+    from torchlint.repair import Code, repair  # noqa: PLC0415  # only with something to repair
+
+    codes: dict[str, Code] = {}
+
+    def code_of(path: str) -> Code:
+        if path not in codes:
+            codes[path] = Code(path, placed[path] if path in placed else Placed(reader(path).text))
+        return codes[path]
+
+    fixes: dict[tuple[str, NodeRef], Fix] = {}
+    for finding in planned:
+        try:
+            fix = repair(finding, code_of)
+            if fix is None:
+                continue
+            edits = tuple(Edit(in_cell(edit.place, reader(edit.place.path)), edit.content) for edit in fix.edits)
+        except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # the finding is reported without a fix
+            problems.append(internal(finding.at.path, error))
+            continue
+        given = all(edit.place.path in files for edit in edits)
+        fixes[finding.code, finding.at] = fix._replace(edits=edits, safety=fix.safety if given else "display")
+    return fixes
 
 
 def _covered(observed: Iterable[Observed], spans: Mapping[NodeRef, Span], reader: _Reader) -> Coverage:
@@ -334,6 +472,7 @@ class _File(NamedTuple):
     selection: Selection
     settings: Settings
     spans: Mapping[NodeRef, Span]
+    fixes: Mapping[tuple[str, NodeRef], Fix]
 
     def diagnostics(self, findings: Sequence[Finding], *, parsed: bool) -> list[Diagnostic]:
         """What is reported here: the findings that are selected and not hidden, and what is wrong with suppressions."""
@@ -372,6 +511,7 @@ class _File(NamedTuple):
             place=place,
             trail=tuple(Step(self._place(step.at), step.note) for step in finding.trail if step.at in self.spans),
             fingerprint=self._fingerprint(rule.code, place, self.spans[finding.at].line),
+            fixes=tuple(self.fixes[key] for key in [(finding.code, finding.at)] if key in self.fixes),
         )
 
     def _place(self, at: NodeRef) -> Place:

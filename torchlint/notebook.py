@@ -7,13 +7,18 @@ character keeps its line and column. A cell that is still not Python is left out
 from __future__ import annotations
 
 import ast
+import codecs
 import json
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from torchlint.source import Cell, Source, SourceError, SourceNote, split_lines
+
+if TYPE_CHECKING:
+    from torchlint.diagnostics import Edit
+    from torchlint.splice import Splice
 
 PYTHON_CELL_MAGICS = frozenset({"time", "timeit", "capture", "prun", "memit", "debug", "python", "python3", "pypy"})
 """Cell magics whose body is Python; the body of any other is another language or goes somewhere else."""
@@ -62,6 +67,37 @@ def from_bytes(path: str, data: bytes) -> Source:
         text.append(plain)
         line += count
     return Source(path, "".join(text), tuple(cells), tuple(notes))
+
+
+def cell_codes(data: bytes) -> dict[int, str]:
+    """The code of each code cell in Python by its number. Raises SourceError."""
+    return {number: code for number, code in enumerate(_code_cells(_load(data)), 1) if code is not None}
+
+
+def rewritten(path: str, data: bytes, edits: Mapping[int, Sequence[Edit]]) -> bytes:
+    """The bytes of a notebook with edits made in the code of its cells, by number. Raises Refused.
+
+    Only characters of the cells' code are replaced: the layout of the JSON, the outputs and all else stay byte for byte.
+    """
+    from torchlint import json_spans  # noqa: PLC0415  # only for fixes
+    from torchlint.splice import Refused, spliced, splices  # noqa: PLC0415  # only for fixes
+
+    mark = data[: len(codecs.BOM_UTF8)] if data.startswith(codecs.BOM_UTF8) else b""
+    raw = data[len(mark) :].decode("utf-8")
+    found = json_spans.cell_sources(raw)
+    codes = cell_codes(data)
+    changes: list[Splice] = []
+    for number, each in edits.items():
+        code = codes.get(number)
+        source = found[number - 1] if number <= len(found) else None
+        if code is None or source is None or source.text != code:
+            raise Refused(f"the code of cell {number} cannot be found in its JSON")
+        for splice in splices(code, each):
+            changes += source.replaced(splice)
+        new = spliced(code, splices(code, each))
+        if to_python(new) != spliced(to_python(code), splices(to_python(code), each)):
+            raise Refused(f"the code of cell {number} holds what only IPython understands at that place")
+    return mark + spliced(raw, sorted(changes)).encode("utf-8")
 
 
 def to_python(code: str) -> str:

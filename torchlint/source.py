@@ -140,6 +140,12 @@ def decode(data: bytes) -> str:
         raise SourceError(f"declares the encoding {encoding}, which is not known for text", declared_at, 1) from error
 
 
+def encoding_of(data: bytes) -> tuple[bytes, str]:
+    """The byte order mark and the encoding of bytes that `decode` can decode."""
+    mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
+    return mark, _declared_encoding(data[len(mark) :])[0] or "utf-8"
+
+
 def split_lines(text: str) -> list[str]:
     """The lines of a text with their ends, split as Python does: at LF, CRLF and CR only, not at form feeds."""
     return _LINE.findall(text)

@@ -13,7 +13,7 @@ import msgspec
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import NO_AUTOCAST, Autocast, Const, Tensor, Trail, Value, alternatives
 from torchlint.contracts import Arg, Loss
-from torchlint.findings import NodeRef
+from torchlint.findings import NodeRef, Use
 
 
 class Event(msgspec.Struct, frozen=True, eq=False):
@@ -78,6 +78,11 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     def reduction(self) -> str | None:
         """How the values of the samples become one: "mean", "sum", "batchmean" or "none"; None if the code does not fix it."""
         return reduction_of(self.loss, self.options)
+
+    @property
+    def use(self) -> Use:
+        """This call as the place where a value is used."""
+        return Use(self.at, None if self.made is None else self.made.steps()[0].at)
 
     def arg(self, role: str) -> tuple[Value, ...]:
         """All possibilities of the first argument of a role; empty if it was not given."""

@@ -6,6 +6,8 @@ import os
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 
+import msgspec
+
 from torchlint.analysis import invoke, ir, objects
 from torchlint.analysis.calls import Event
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
@@ -14,7 +16,7 @@ from torchlint.analysis.state import State
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
 from torchlint.checks.registry import judge, watched, watched_ops
 from torchlint.diagnostics import Problem
-from torchlint.findings import Finding
+from torchlint.findings import Finding, Plan
 from torchlint.project import Project
 
 
@@ -34,6 +36,11 @@ class Recorder(Interpreter):
             judged.found = judged.found or bool(found)
         if self.entries and any(_is_open(part) for value in event.waits_for() for part in alternatives(value)):
             self.entries[-1].open = True
+
+
+def _site(key: tuple[object, ...]) -> tuple[object, ...]:
+    """The file and the node that an event's key ends in, whatever the way there."""
+    return key[-3:-1]
 
 
 def _module_name(path: str) -> str:
@@ -62,11 +69,15 @@ class Entries:
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far, each finding once."""
         out: dict[tuple[object, ...], Finding] = {}
-        for found in self.program.findings.values():
+        plans: dict[tuple[object, ...], list[dict[str, Plan | None]]] = {}
+        for key, found in self.program.findings.items():
+            plans.setdefault(_site(key), []).append({finding.code: finding.plan for finding in found})
+        for key, found in self.program.findings.items():
             for finding in found:
                 known = out.get((finding.code, finding.at))
                 if known is None or (known.confidence == "likely" and finding.confidence == "certain"):
-                    out[finding.code, finding.at] = finding
+                    alike = all(codes.get(finding.code) == finding.plan for codes in plans[_site(key)])
+                    out[finding.code, finding.at] = msgspec.structs.replace(finding, alike=alike)
         return tuple(out.values())
 
     def callers(self) -> list[str]:

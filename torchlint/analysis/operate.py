@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from torchlint.analysis import ir, objects, shapes
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall, number_of
 from torchlint.analysis.shapes import Bound
@@ -36,7 +38,7 @@ from torchlint.analysis.values import (
     union,
 )
 from torchlint.contracts import Kind, Op
-from torchlint.findings import NodeRef, StepRef
+from torchlint.findings import Applied, NodeRef, StepRef
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -57,6 +59,9 @@ KIND_WORDS: dict[str, str] = {
 
 _UNIT: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot", "class_index"})
 _FRACTIONS: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot"})
+_BY_LOSSES = frozenset({"sigmoid", "softmax", "softmax2d", "log_softmax"})
+"""The activations that losses apply themselves: without one of these, what is left is the raw scores."""
+
 _SMALL = 1e-2
 """A constant added this side of zero is there against log(0), not to change the kind."""
 
@@ -201,6 +206,8 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         batched=part.batched,
         squeezed=squeezed,
         flattened=flattened,
+        unsqueezed=_unsqueezed(bound, part, squeezed, at),
+        applied=part.applied if op.gives == "keep" and op.shape != "reduce" else None,
         trail=part.trail,
         cause=part.cause,
         loss=part.loss,
@@ -238,6 +245,15 @@ def _made_attached(bound: Bound, part: Value | None) -> bool:
     return not (isinstance(part, Tensor) and not part.attached)
 
 
+def _unsqueezed(bound: Bound, part: Value | None, squeezed: NodeRef | None, at: NodeRef) -> Shape | None:
+    """The shape before the `squeeze()` that a tensor still shows."""
+    if squeezed is None:
+        return None
+    if squeezed == at:
+        return shapes.shape_of(bound.input)
+    return part.unsqueezed if isinstance(part, Tensor) and part.squeezed == squeezed else None
+
+
 def _made(
     bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Layer | None, part: Value | None
 ) -> Tensor:
@@ -269,6 +285,8 @@ def _made(
         batched=is_batch(source),
         squeezed=squeezed,
         flattened=flattened,
+        unsqueezed=_unsqueezed(bound, part, squeezed, at),
+        applied=Applied(at, bound.name, layer.at if layer is not None else None) if op.id in _BY_LOSSES else None,
         trail=trail,
         cause=cause_of(source) if kind == "unknown" else None,
     )
@@ -298,7 +316,7 @@ def _clamp(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> 
     for part in alternatives(bound.input):
         kind = kind_of(part)
         if kind in _UNIT or kind in ("log_simplex", "log_probability", "loss"):
-            out.append(part)
+            out.append(msgspec.structs.replace(part, applied=None) if isinstance(part, Tensor) else part)
         elif low is not None and high is not None and 0 <= low <= high <= 1:
             out.append(_made(bound, "probability", shape, at, layer, part))
         elif kind == "raw" and (low is None or low < 0) and (high is None or high > 1) and (given_low or given_high):
@@ -462,6 +480,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         batched=is_batch(a) or is_batch(b),
         squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
         flattened=tensors[0].flattened if len(tensors) == 1 else None,
+        unsqueezed=tensors[0].unsqueezed if len(tensors) == 1 else None,
         trail=trail,
         cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
         loss=source.loss if isinstance(a, Const) or isinstance(b, Const) else None,

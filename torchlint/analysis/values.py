@@ -13,7 +13,7 @@ import msgspec
 
 from torchlint.analysis import ir
 from torchlint.contracts import Kind, Loss, Op
-from torchlint.findings import NodeRef, StepRef
+from torchlint.findings import Applied, NodeRef, StepRef
 
 MAX_ALTERNATIVES = 8
 """More possibilities than this are unknown: the lattice has a bounded height, so that loops end."""
@@ -134,7 +134,9 @@ class Tensor(Value, frozen=True, eq=False):
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
     sample, as long as nothing took their mean or sum.
     `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
-    forgotten when the shape changes again. `cause` says why the kind is unknown, as in `Unknown`.
+    forgotten when the shape changes again. `unsqueezed` is the shape before that `squeeze()`. `applied` is where the activation
+    is applied, as long as only such operations follow as could be done to its input as well.
+    `cause` says why the kind is unknown, as in `Unknown`.
     """
 
     kind: Kind = "unknown"
@@ -146,6 +148,8 @@ class Tensor(Value, frozen=True, eq=False):
     batched: bool = False
     squeezed: NodeRef | None = None
     flattened: NodeRef | None = None
+    unsqueezed: Shape | None = None
+    applied: Applied | None = None
     trail: Trail | None = None
     cause: StepRef | None = None
     loss: Loss | None = None
@@ -340,6 +344,8 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         batched=a.batched and b.batched,
         squeezed=a.squeezed if a.squeezed == b.squeezed else None,
         flattened=a.flattened if a.flattened == b.flattened else None,
+        unsqueezed=a.unsqueezed if a.unsqueezed == b.unsqueezed else None,
+        applied=a.applied if a.applied == b.applied else None,
         trail=a.trail,
         cause=a.cause or b.cause,
         loss=a.loss if a.loss is b.loss else None,

@@ -9,7 +9,7 @@ from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.values import Tensor, Trail
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
-from torchlint.findings import StepRef
+from torchlint.findings import Applied, Drop, Fuse, OtherLoss, Plan, Replace, StepRef
 
 _SIGMOID = ("sigmoid", "sigmoid()", "sigmoid_()", "expit")
 _GIVE_UNIT = (*_SIGMOID, "softmax", "softmax()")
@@ -30,8 +30,54 @@ def _all_of(call: LossCall, kinds: frozenset[Kind]) -> Tensor | None:
     return None
 
 
-def _verdict(part: Tensor) -> Verdict:
-    return Verdict({"activation": part.activation or "an activation", "kind": KIND_WORDS[part.kind]}, part.trail)
+def _verdict(part: Tensor, plan: Plan | None = None) -> Verdict:
+    return Verdict(
+        {"activation": part.activation or "an activation", "kind": KIND_WORDS[part.kind]}, part.trail, plan=plan
+    )
+
+
+def applied(call: LossCall) -> Applied | None:
+    """The one activation that all possibilities of the input have been through last."""
+    found = {part.applied if isinstance(part, Tensor) else None for part in call.arg("input")}
+    return found.pop() if len(found) == 1 else None
+
+
+def _drop(call: LossCall) -> Plan | None:
+    """Take out the activation that the loss applies itself."""
+    activation = applied(call)
+    return None if activation is None else Drop(activation, call.use)
+
+
+def _with_logits(call: LossCall) -> Plan | None:
+    """The loss that takes raw scores in place of this one, if it has the same parameters."""
+    at = call.at if call.made is None else call.use.made
+    names = _WITH_LOGITS.get(call.name.rpartition(".")[2])
+    return None if at is None or names is None else OtherLoss(at, *names)
+
+
+def _fused(call: LossCall) -> Plan | None:
+    """The loss that applies the activation itself, and the activation taken out."""
+    drop, other = _drop(call), _with_logits(call)
+    return Fuse(drop, other) if isinstance(drop, Drop) and isinstance(other, OtherLoss) else None
+
+
+def _log_softmax(call: LossCall) -> Plan | None:
+    """The logarithm of the softmax in place of the softmax."""
+    activation = applied(call)
+    if activation is None or activation.name.strip(".()").rpartition(".")[2].lower() != "softmax":
+        return None
+    return Replace(activation, call.use, "log_softmax", "LogSoftmax")
+
+
+_WITH_LOGITS = {
+    old: (old, new)
+    for old, new in (
+        ("BCELoss", "BCEWithLogitsLoss"),
+        ("binary_cross_entropy", "binary_cross_entropy_with_logits"),
+        ("NLLLoss", "CrossEntropyLoss"),
+        ("nll_loss", "cross_entropy"),
+    )
+}
 
 
 def _wants_logits(call: LossCall, family: str) -> bool:
@@ -44,7 +90,7 @@ def sigmoid_before_with_logits(call: LossCall) -> Iterator[Verdict]:
     if _wants_logits(call, "binary"):
         part = _all_of(call, _UNIT | {"bounded"})
         if part is not None and (part.kind != "bounded" or part.activation.lower().endswith(_GIVE_UNIT)):
-            yield _verdict(part)
+            yield _verdict(part, _drop(call))
 
 
 @rule("TLN102")
@@ -53,7 +99,7 @@ def logits_into_bce(call: LossCall) -> Iterator[Verdict]:
     if call.loss.family == "binary" and "probability" in call.accepts("input"):
         part = _all_of(call, frozenset({"raw"}))
         if part is not None:
-            yield _verdict(part)
+            yield _verdict(part, _with_logits(call))
 
 
 @rule("TLN103")
@@ -71,7 +117,7 @@ def softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     if _wants_logits(call, "multiclass"):
         part = _all_of(call, _UNIT)
         if part is not None:
-            yield _verdict(part)
+            yield _verdict(part, _drop(call))
 
 
 def _not_logs(call: LossCall, family: str) -> Iterator[Verdict]:
@@ -80,7 +126,7 @@ def _not_logs(call: LossCall, family: str) -> Iterator[Verdict]:
     if call.loss.family == family and "log_simplex" in accepts and not accepts & _NOT_LOGS:
         part = _all_of(call, _NOT_LOGS)
         if part is not None:
-            yield _verdict(part)
+            yield _verdict(part, _with_logits(call) if part.kind == "raw" else _log_softmax(call))
 
 
 @rule("TLN105")
@@ -101,7 +147,7 @@ def log_softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     if call.loss.family == "multiclass" and "raw" in call.accepts("input"):
         part = _all_of(call, frozenset({"log_simplex"}))
         if part is not None:
-            yield _verdict(part)
+            yield _verdict(part, _drop(call))
 
 
 @rule("TLN108")
@@ -110,7 +156,7 @@ def bce_under_autocast(call: LossCall) -> Iterator[Verdict]:
     context = call.autocast
     if call.loss.autocast == "raises" and context.state != "off" and context.at is not None:
         trail = Trail(StepRef(context.at, "autocast is on in here"))
-        yield Verdict({}, trail, confidence="certain" if context.state == "on" else "likely")
+        yield Verdict({}, trail, confidence="certain" if context.state == "on" else "likely", plan=_fused(call))
 
 
 @rule("TLN109")
@@ -119,4 +165,4 @@ def sigmoid_then_bce(call: LossCall) -> Iterator[Verdict]:
     if call.loss.family == "binary" and "probability" in call.accepts("input"):
         part = _all_of(call, frozenset({"probability"}))
         if part is not None and part.activation.lower().endswith(_SIGMOID):
-            yield _verdict(part)
+            yield _verdict(part, _fused(call))

@@ -10,19 +10,20 @@ import msgspec
 from torchlint.analysis.calls import Event, LossCall, OpCall
 from torchlint.analysis.values import Trail
 from torchlint.diagnostics import Confidence
-from torchlint.findings import Finding, NodeRef, StepRef
+from torchlint.findings import Finding, NodeRef, Plan, StepRef
 
 
 class Verdict(msgspec.Struct, frozen=True):
     """What a check says of an event: the values of the message, and the way of the value that is wrong.
 
-    `at` is the place to flag where that is not the event's own.
+    `at` is the place to flag where that is not the event's own, `plan` what would repair it.
     """
 
     values: dict[str, str]
     trail: Trail | None = None
     at: NodeRef | None = None
     confidence: Confidence = "certain"
+    plan: Plan | None = None
 
 
 E = TypeVar("E", bound=Event)
@@ -98,7 +99,7 @@ def _finding(code: str, event: Event, verdict: Verdict) -> Finding:
         steps.extend(trail.steps())
     steps.append(StepRef(event.at, event.note))
     values = {"loss": event.name.rpartition(".")[2], **verdict.values}
-    return Finding(code, verdict.at or event.at, values, tuple(_distinct(steps)), verdict.confidence)
+    return Finding(code, verdict.at or event.at, values, tuple(_distinct(steps)), verdict.confidence, verdict.plan)
 
 
 def _distinct(steps: list[StepRef]) -> Iterator[StepRef]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torchlint.analysis.calls import LossCall
 from torchlint.analysis.values import Shape, Tensor, Trail
 from torchlint.checks.registry import Verdict, rule
-from torchlint.findings import StepRef
+from torchlint.findings import Plan, SqueezeArgument, SqueezeDim, StepRef
 
 
 def _shown(part: Tensor) -> str:
@@ -18,7 +18,32 @@ def _verdict(given: Tensor, target: Tensor, one: Tensor) -> Verdict:
     trail = one.trail
     if one.squeezed is not None:
         trail = Trail(StepRef(one.squeezed, "`squeeze()` takes away every dimension of size 1"), trail)
-    return Verdict(_words(given, target), trail, one.squeezed)
+    return Verdict(_words(given, target), trail, one.squeezed, plan=_with_dim(one))
+
+
+def _with_dim(squeezed: Tensor) -> Plan | None:
+    """Name the dimension that `squeeze()` is there for, if the shape before it has exactly one of size 1 behind the first."""
+    shape = squeezed.unsqueezed
+    if squeezed.squeezed is None or shape is None or shape.dims.count(1) != 1:
+        return None
+    index = shape.dims.index(1)
+    last = index == len(shape.dims) - 1
+    if not last and (shape.open or index == 0):
+        return None
+    exact = not shape.open and index > 0 and all(dim is not None for dim in shape.dims[1:])
+    return SqueezeDim(squeezed.squeezed, -1 if last else index, exact)
+
+
+def _flat(call: LossCall, given: Tensor, target: Tensor) -> Plan | None:
+    """Take the last dimension off the side that is a column."""
+    role = "input" if _column(given.shape, given.batched) else "target"
+    arg = call.loss.arg(role)
+    side = given if role == "input" else target
+    if arg is None or side.shape is None:
+        return None
+    position = [each.name for each in call.loss.args].index(arg.name)
+    scalar = call.options.get("reduction") is None
+    return SqueezeArgument(call.at, (arg.name, *arg.also), position, exact=scalar and not side.shape.open)
 
 
 def _words(given: Tensor, target: Tensor) -> dict[str, str]:
@@ -93,7 +118,7 @@ def squeeze_one_side(call: LossCall) -> Iterator[Verdict]:
         if flat.flattened is not None:
             note = "the dimension of size 1 is taken away here"
             trail = Trail(StepRef(flat.flattened, note), flat.trail)
-            yield Verdict(_words(given, target), trail, flat.flattened)
+            yield Verdict(_words(given, target), trail, flat.flattened, plan=_flat(call, given, target))
 
 
 @rule("TLN203")
@@ -103,4 +128,4 @@ def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
     if found is not None and call.loss.shapes in ("warns", "broadcasts"):
         given, target = found
         if given.flattened is None and target.flattened is None:
-            yield Verdict(_words(given, target), given.trail or target.trail)
+            yield Verdict(_words(given, target), given.trail or target.trail, plan=_flat(call, given, target))

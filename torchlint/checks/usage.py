@@ -8,7 +8,7 @@ from torchlint.analysis.calls import Backward, Construction, LossCall, OpCall
 from torchlint.analysis.values import Tensor, Trail, Unknown, Value, alternatives
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
-from torchlint.findings import StepRef
+from torchlint.findings import CallResult, SetOption, StepRef
 
 _TAKES_TENSORS = frozenset({"weight", "pos_weight"})
 """The constructors' parameters that are tensors by right."""
@@ -21,7 +21,7 @@ def constructor_called_with_tensors(made: Construction) -> Iterator[Verdict]:
         names = made.loss.options
         wrong = [v for n, v in zip(names, made.positional, strict=False) if n not in _TAKES_TENSORS]
         if wrong and all(_is_data(part) for value in wrong[:1] for part in alternatives(value)):
-            yield Verdict({})
+            yield Verdict({}, plan=CallResult(made.at, len(made.positional)))
 
 
 def _is_data(part: Value) -> bool:
@@ -78,7 +78,7 @@ def kldiv_reduction_mean(call: LossCall) -> Iterator[Verdict]:
     """The mean over samples and classes, which is the divergence divided by the number of classes."""
     given = [part for part in call.arg("input") if isinstance(part, Tensor) and part.kind == "log_simplex"]
     if call.loss.id == "kl_div" and call.reduction == "mean" and given and len(given) == len(call.arg("input")):
-        yield Verdict({}, given[0].trail)
+        yield Verdict({}, given[0].trail, plan=SetOption(call.use.made or call.at, "reduction", '"batchmean"'))
 
 
 @rule("TLN406", on=Backward)

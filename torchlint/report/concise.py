@@ -11,16 +11,22 @@ from torchlint.diagnostics import Diagnostic, Place, Problem
 from torchlint.report.style import Style
 
 
-def render(diagnostics: Sequence[Diagnostic], style: Style) -> str:
+def render(diagnostics: Sequence[Diagnostic], style: Style, *, unsafe: bool = False) -> str:
     """All diagnostics, one line each."""
-    return "".join(f"{headline(each, style)}\n" for each in diagnostics)
+    return "".join(f"{headline(each, style, unsafe=unsafe)}\n" for each in diagnostics)
 
 
-def headline(diagnostic: Diagnostic, style: Style) -> str:
-    """`models.py:3:5: TLN101 message`; a finding that is not certain says so."""
+def headline(diagnostic: Diagnostic, style: Style, *, unsafe: bool = False) -> str:
+    """`models.py:3:5: TLN101 [*] message`; a finding that is not certain says so, `[*]` that `--fix` repairs it."""
     doubt = " [likely]" if diagnostic.confidence == "likely" else ""
+    doubt += " [*]" if is_fixable(diagnostic, unsafe=unsafe) else ""
     code = style(diagnostic.code, diagnostic.severity)
     return f"{style(where(diagnostic.place), 'bold')}: {code}{doubt} {diagnostic.message}"
+
+
+def is_fixable(diagnostic: Diagnostic, *, unsafe: bool) -> bool:
+    """Whether `--fix` would repair it, with or without `--unsafe-fixes`."""
+    return any(fix.safety == "safe" or (unsafe and fix.safety == "unsafe") for fix in diagnostic.fixes[:1])
 
 
 def problem(each: Problem, style: Style) -> str:

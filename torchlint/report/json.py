@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from torchlint.coverage import Coverage, Sight
-from torchlint.diagnostics import Diagnostic, Place, Step
+from torchlint.diagnostics import Diagnostic, Fix, Place, Step
 
 
 def render(diagnostics: Sequence[Diagnostic], coverage: Coverage | None = None) -> str:
@@ -26,7 +26,7 @@ def entry(diagnostic: Diagnostic) -> dict[str, Any]:
         "name": diagnostic.name,
         "message": diagnostic.message,
         **_place(diagnostic.place),
-        "fix": None,
+        "fix": next((_fix(fix) for fix in diagnostic.fixes), None),
         "url": diagnostic.url,
         "severity": diagnostic.severity,
         "confidence": diagnostic.confidence,
@@ -58,6 +58,11 @@ def _coverage(coverage: Coverage) -> dict[str, Any]:
 def _sight(sight: Sight) -> dict[str, Any]:
     reason = None if sight.reason is None else _step(sight.reason)
     return {"state": sight.state, "kinds": list(sight.kinds), "reason": reason}
+
+
+def _fix(fix: Fix) -> dict[str, Any]:
+    edits = [{**_place(edit.place), "content": edit.content} for edit in fix.edits]
+    return {"applicability": fix.safety, "message": fix.title, "edits": edits}
 
 
 def _step(step: Step) -> dict[str, Any]:

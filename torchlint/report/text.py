@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from torchlint.diagnostics import Diagnostic, Place, Step
-from torchlint.report.concise import where
+from torchlint.diagnostics import Diagnostic, Fix, Place, Step
+from torchlint.report.concise import is_fixable, where
 from torchlint.report.style import Style
 from torchlint.source import Source, split_lines
 
@@ -16,10 +16,12 @@ MAX_WIDTH = 160
 _TAB = "    "
 
 
-def render(diagnostics: Sequence[Diagnostic], sources: Mapping[str, Source], style: Style) -> str:
+def render(
+    diagnostics: Sequence[Diagnostic], sources: Mapping[str, Source], style: Style, *, unsafe: bool = False
+) -> str:
     """All diagnostics, an empty line after each."""
     lines = Lines(sources)
-    return "".join(f"{_diagnostic(each, lines, style)}\n" for each in diagnostics)
+    return "".join(f"{_diagnostic(each, lines, style, unsafe=unsafe)}\n" for each in diagnostics)
 
 
 class Lines:
@@ -41,9 +43,10 @@ class Lines:
         return self.split[place.path][index] if 0 <= index < len(self.split[place.path]) else ""
 
 
-def _diagnostic(diagnostic: Diagnostic, lines: Lines, style: Style) -> str:
+def _diagnostic(diagnostic: Diagnostic, lines: Lines, style: Style, *, unsafe: bool) -> str:
     place = diagnostic.place
     doubt = ", likely" if diagnostic.confidence == "likely" else ""
+    doubt += " [*]" if is_fixable(diagnostic, unsafe=unsafe) else ""
     label = f"{diagnostic.severity}[{diagnostic.code}]"
     gutter = len(str(place.end_line))
     out = [
@@ -53,8 +56,20 @@ def _diagnostic(diagnostic: Diagnostic, lines: Lines, style: Style) -> str:
     ]
     if diagnostic.trail:
         out += _trail(diagnostic.trail, lines, gutter, style)
+    for fix in diagnostic.fixes[:1]:
+        out.append(f"{' ' * gutter} {style('=', 'frame')} {style('fix', 'bold')}: {_fix(fix, place)}")
     out.append(f"{' ' * gutter} {style('=', 'frame')} {style('help', 'bold')}: torchlint explain {diagnostic.code}")
     return "\n".join(out) + "\n"
+
+
+_HOW = {"safe": "--fix", "unsafe": "--fix --unsafe-fixes", "display": "by hand: the file is not among those checked"}
+
+
+def _fix(fix: Fix, place: Place) -> str:
+    """What a fix does, where if that is in another file, and how to have it done."""
+    away = next((edit.place for edit in fix.edits if edit.place.path != place.path), None)
+    at = f", at {where(away)}" if away is not None else ""
+    return f"{fix.title}{at} ({_HOW[fix.safety]})"
 
 
 def _frame(place: Place, lines: Lines, gutter: int, severity: str, style: Style) -> list[str]:

@@ -1,0 +1,302 @@
+"""Where the values of names go in a file: what is around a node, and which reads an assignment reaches.
+
+Everything here errs to the side of more uses: what is asked for is a proof that there are no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from torchlint.analysis import ir
+
+_SEES_ALL = frozenset(("locals", "eval", "exec", "vars", "globals"))
+"""A function that uses one of these may read a name without naming it."""
+
+_FUNCTIONS = (ir.FunctionDef, ir.Lambda)
+Owner = ir.FunctionDef | ir.Lambda | ir.Module
+
+
+class Uses:
+    """The tree of a module with its parents."""
+
+    def __init__(self, module: ir.Module) -> None:
+        self.module = module
+        self.parent: dict[int, ir.Node] = {}
+        self.node: dict[int, ir.Node] = {}
+        self.block: dict[int, tuple[ir.Block, int]] = {}
+        self.stored: set[int] = set()
+        """The names that stand where something is bound to them."""
+        self._enter(None, module.body)
+        for node in self.node.values():
+            for target in _targets(node):
+                self.stored.add(target.id)
+
+    def _enter(self, parent: ir.Node | None, value: Any) -> None:
+        if isinstance(value, tuple):
+            if value and isinstance(value[0], ir.Stmt):
+                for index, stmt in enumerate(value):
+                    self.block[stmt.id] = (value, index)
+            for item in value:
+                self._enter(parent, item)
+        elif isinstance(value, ir.Node):
+            if parent is not None:
+                self.parent[value.id] = parent
+            self.node[value.id] = value
+            for part in _fields(value):
+                self._enter(value, part)
+        elif isinstance(value, msgspec.Struct):
+            for part in _fields(value):
+                self._enter(parent, part)
+
+    # ---- what is around a node
+
+    def above(self, node: ir.Node) -> ir.Node | None:
+        """The node that holds this one."""
+        return self.parent.get(node.id)
+
+    def ancestors(self, node: ir.Node) -> Iterator[ir.Node]:
+        """The nodes around this one, the innermost first."""
+        found = self.above(node)
+        while found is not None:
+            yield found
+            found = self.above(found)
+
+    def scope(self, node: ir.Node) -> Owner:
+        """The function that a node belongs to, or the module. A class body counts as what is around it."""
+        return next((each for each in self.ancestors(node) if isinstance(each, _FUNCTIONS)), self.module)
+
+    def holds(self, outer: ir.Node, inner: ir.Node) -> bool:
+        """Whether a node is the other one or lies in it."""
+        return outer is inner or any(each is outer for each in self.ancestors(inner))
+
+    def statement(self, node: ir.Node) -> ir.Stmt | None:
+        """The innermost statement that a node is a part of."""
+        chain: list[ir.Node] = [node, *self.ancestors(node)]
+        return next((each for each in chain if isinstance(each, ir.Stmt)), None)
+
+    # ---- names
+
+    def bindings(self, name: str, scope: Owner) -> list[ir.Node]:
+        """Whatever binds the name in a function or module: names that are assigned to, parameters, imports, definitions."""
+        found = [
+            node
+            for node in self._inside(scope)
+            if (isinstance(node, ir.Name) and node.name == name and node.id in self.stored)
+            or name in _bound_otherwise(node)
+        ]
+        return [node for node in found if self.scope(node) is scope]
+
+    def attribute_stores(self, name: str) -> list[ir.Stmt]:
+        """The statements that assign to an attribute of this name, of whatever object."""
+        return [
+            stmt
+            for stmt in self.node.values()
+            if isinstance(stmt, ir.Stmt) and any(name in _attributes(target) for target in _all_targets(stmt))
+        ]
+
+    def is_outer(self, name: str) -> bool:
+        """Whether some function calls the name global or nonlocal."""
+        return any(isinstance(node, ir.Scope) and name in node.names for node in self.node.values())
+
+    def local_scope(self, name: str, node: ir.Node) -> Owner | None:
+        """The innermost function around a node, or the module, that binds the name."""
+        scope = self.scope(node)
+        while not self.bindings(name, scope):
+            if isinstance(scope, ir.Module):
+                return None
+            scope = self.scope(scope)
+        return scope
+
+    def reads(self, name: str, scope: Owner) -> list[ir.Name]:
+        """Every read of the name in a function or module, and in the functions inside it."""
+        return [
+            node
+            for node in self._inside(scope)
+            if isinstance(node, ir.Name)
+            and node.name == name
+            and (node.id not in self.stored or isinstance(self.above(node), ir.AugAssign))
+        ]
+
+    def reached(self, stmt: ir.Stmt, name: str) -> list[ir.Name] | None:
+        """The reads of the name that may see what this statement assigns to it; None if that cannot be told."""
+        scope = self.scope(stmt)
+        words = scope.words if isinstance(scope, (ir.FunctionDef, ir.Module)) else frozenset[str]()
+        if self.is_outer(name) or not _SEES_ALL.isdisjoint(words):
+            return None
+        reads = self.reads(name, scope)
+        if len(self.bindings(name, scope)) == 1:
+            return reads
+        if any(self.scope(read) is not scope for read in reads):
+            return None  # a function inside, called who knows when
+        return self._flow(stmt, name)
+
+    def _flow(self, stmt: ir.Stmt, name: str) -> list[ir.Name]:
+        """The reads behind a statement, up to where the name is certainly bound anew, loops taken round."""
+        found: dict[int, ir.Name] = {}
+
+        def scan(body: Iterable[ir.Stmt]) -> bool:
+            """Note the reads until the name is bound anew; whether it certainly is."""
+            for each in body:
+                blocks = _blocks(each)
+                if not blocks:
+                    note(each)
+                    if isinstance(each, (ir.Assign, ir.AnnAssign)) and _binds_name(each, name):
+                        return True
+                    continue
+                for header in _headers(each):
+                    note(header)
+                bound = [scan(block) for block in blocks]
+                if isinstance(each, ir.With) and bound[0]:
+                    return True
+                if isinstance(each, ir.If) and each.orelse and all(bound):
+                    return True
+            return False
+
+        def note(node: ir.Node) -> None:
+            found.update({read.id: read for read in self._reads_in(node, name)})
+
+        current: ir.Node | None = stmt
+        while isinstance(current, ir.Stmt) and current.id in self.block:
+            body, index = self.block[current.id]
+            if scan(body[index + 1 :]):
+                return list(found.values())
+            outer = self.above(current)
+            if isinstance(outer, (ir.For, ir.While)):
+                scan(body[: index + 1])
+                if isinstance(outer, ir.While):
+                    note(outer.test)
+                scan(outer.orelse)
+            if isinstance(outer, ir.Try):
+                # What comes after any statement of it may be a handler, `else` or `finally`.
+                for handler in outer.handlers:
+                    scan(handler.body)
+                scan(outer.orelse)
+                scan(outer.final)
+            if outer is None or isinstance(outer, _FUNCTIONS):
+                break
+            current = outer
+        return list(found.values())
+
+    def _reads_in(self, node: ir.Node, name: str) -> Iterator[ir.Name]:
+        for each in self.inside(node):
+            if isinstance(each, ir.Name) and each.name == name:
+                if each.id not in self.stored or isinstance(self.above(each), ir.AugAssign):
+                    yield each
+
+    def inside(self, node: ir.Node) -> Iterator[ir.Node]:
+        """A node and all that lies in it."""
+        todo: list[Any] = [node]
+        while todo:
+            current = todo.pop()
+            if isinstance(current, tuple):
+                todo.extend(current)
+            elif isinstance(current, msgspec.Struct):
+                if isinstance(current, ir.Node):
+                    yield current
+                todo.extend(_fields(current))
+
+    def _inside(self, scope: Owner) -> Iterator[ir.Node]:
+        return iter(self.node.values()) if isinstance(scope, ir.Module) else self.inside(scope)
+
+
+def _fields(value: msgspec.Struct) -> list[Any]:
+    return [
+        part
+        for part in (getattr(value, field) for field in value.__struct_fields__)
+        if isinstance(part, (tuple, msgspec.Struct))
+    ]
+
+
+def _blocks(stmt: ir.Stmt) -> list[ir.Block]:
+    """The blocks of a compound statement, also empty ones; none of a simple statement or a definition."""
+    if isinstance(stmt, ir.If):
+        return [*(branch.body for branch in stmt.branches), stmt.orelse]
+    if isinstance(stmt, (ir.For, ir.While)):
+        return [stmt.body, stmt.orelse]
+    if isinstance(stmt, ir.With):
+        return [stmt.body]
+    if isinstance(stmt, ir.Try):
+        return [stmt.body, *(handler.body for handler in stmt.handlers), stmt.orelse, stmt.final]
+    if isinstance(stmt, ir.Match):
+        return [case.body for case in stmt.cases]
+    return []
+
+
+def _headers(stmt: ir.Stmt) -> list[ir.Expr]:
+    """The expressions of a compound statement outside its blocks."""
+    if isinstance(stmt, ir.If):
+        return [branch.test for branch in stmt.branches]
+    if isinstance(stmt, ir.For):
+        return [stmt.iter]
+    if isinstance(stmt, ir.While):
+        return [stmt.test]
+    if isinstance(stmt, ir.With):
+        return [item.value for item in stmt.items]
+    if isinstance(stmt, ir.Try):
+        return [handler.type for handler in stmt.handlers if handler.type is not None]
+    if isinstance(stmt, ir.Match):
+        guards = [case.guard for case in stmt.cases if case.guard is not None]
+        return [stmt.subject, *guards, *(value for case in stmt.cases for value in case.values)]
+    return []
+
+
+def _all_targets(node: ir.Node | ir.Clause | ir.WithItem) -> tuple[ir.Expr, ...]:
+    if isinstance(node, ir.Assign):
+        return node.targets
+    if isinstance(node, (ir.AugAssign, ir.AnnAssign, ir.For, ir.Delete, ir.Walrus)):
+        return (node.target,)
+    if isinstance(node, ir.With):
+        return tuple(item.target for item in node.items if item.target is not None)
+    if isinstance(node, ir.Comprehension):
+        return tuple(clause.target for clause in node.clauses)
+    return ()
+
+
+def _targets(node: ir.Node) -> Iterator[ir.Name]:
+    """The names that a statement or expression assigns to."""
+    for target in _all_targets(node):
+        yield from _names(target)
+
+
+def _names(target: ir.Expr) -> Iterator[ir.Name]:
+    if isinstance(target, ir.Name):
+        yield target
+    elif isinstance(target, ir.Starred):
+        yield from _names(target.value)
+    elif isinstance(target, ir.Sequence):
+        for item in target.items:
+            yield from _names(item)
+
+
+def _attributes(target: ir.Expr) -> set[str]:
+    if isinstance(target, ir.Attribute):
+        return {target.name}
+    if isinstance(target, ir.Starred):
+        return _attributes(target.value)
+    if isinstance(target, ir.Sequence):
+        return {name for item in target.items for name in _attributes(item)}
+    return set()
+
+
+def _binds_name(stmt: ir.Assign | ir.AnnAssign, name: str) -> bool:
+    if isinstance(stmt, ir.AnnAssign) and stmt.value is None:
+        return False
+    return any(found.name == name for target in _all_targets(stmt) for found in _names(target))
+
+
+def _bound_otherwise(node: ir.Node) -> tuple[str, ...]:
+    """The names that a node binds without a target: parameters, imports, definitions, handlers, patterns."""
+    if isinstance(node, ir.Parameter):
+        return (node.name,)
+    if isinstance(node, (ir.FunctionDef, ir.ClassDef)):
+        return (node.name,)
+    if isinstance(node, (ir.Import, ir.ImportFrom)):
+        return tuple(alias.bound or alias.name.partition(".")[0] for alias in node.names)
+    if isinstance(node, ir.Try):
+        return tuple(handler.name for handler in node.handlers if handler.name is not None)
+    if isinstance(node, ir.Match):
+        return tuple(name for case in node.cases for name in case.captures)
+    return ()
