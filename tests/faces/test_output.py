@@ -29,12 +29,27 @@ PLACE: dict[str, Any] = {
     "end_location": POSITION,
 }
 STEP = {**PLACE, "note": {"type": "string"}}
+EDIT = {
+    "type": "object",
+    "properties": {**PLACE, "content": {"type": "string"}},
+    "required": [*PLACE, "content"],
+    "additionalProperties": False,
+}
 DIAGNOSTIC = {
     **PLACE,
     "code": {"type": "string", "pattern": r"^TLN\d{3}$"},
     "name": {"type": "string", "pattern": "^[a-z0-9-]+$"},
     "message": {"type": "string", "minLength": 1},
-    "fix": {"type": ["object", "null"]},
+    "fix": {
+        "type": ["object", "null"],
+        "properties": {
+            "applicability": {"enum": ["safe", "unsafe", "display"]},
+            "message": {"type": "string", "minLength": 1},
+            "edits": {"type": "array", "minItems": 1, "items": EDIT},
+        },
+        "required": ["applicability", "message", "edits"],
+        "additionalProperties": False,
+    },
     "url": {"type": ["string", "null"]},
     "severity": {"enum": ["error", "warning", "info"]},
     "confidence": {"enum": ["certain", "likely"]},
@@ -71,14 +86,15 @@ def test_the_full_report_tells_the_story(tree: Tree, torchlint: Run) -> None:
     tree({"a.py": BAD})
     result = torchlint("check")
     for part in (
-        "error[TLN101] sigmoid-before-with-logits: ",
+        "error[TLN101] sigmoid-before-with-logits [*]: ",
         " --> a.py:8:12\n",
         "8 |     return criterion(probabilities, labels)\n",
         "  |            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n",
         "a.py:7:21  ",
         "| probabilities = torch.sigmoid(logits)\n",
+        "= fix: Leave out `torch.sigmoid`, which the loss applies itself (--fix)\n",
         "help: torchlint explain TLN101\n",
-        "Found 1 error in 1 file (checked 1 file)\n",
+        "Found 1 error in 1 file (checked 1 file)\n[*] 1 can be fixed with --fix\n",
     ):
         assert part in result.out, result.out
     assert result.err == ""
