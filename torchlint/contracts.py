@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from torchlint.data import LEARNS
 from torchlint.errors import UserError
 
 Kind = Literal[
@@ -176,9 +177,9 @@ class Contracts(msgspec.Struct, frozen=True):
         return name in self.loss_classes or name in self.loss_functions
 
     def loss_words(self) -> frozenset[bytes]:
-        """The last part of each loss's name, as bytes: a file without any of them makes no loss of its own."""
+        """The last part of each loss's name, as bytes, and the word for learning: a file without any of them makes no loss."""
         names = [*self.loss_classes, *self.loss_functions]
-        return frozenset(name.rpartition(".")[2].encode() for name in names)
+        return frozenset(name.rpartition(".")[2].encode() for name in names) | {LEARNS}
 
 
 def read_tables(path: Path) -> Tables:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from torchlint.analysis.values import (
     MAX_ALTERNATIVES,
+    VARIES,
     Const,
     Container,
     Criterion,
@@ -34,10 +35,10 @@ from torchlint.contracts import KINDS, Loss
 LOSSES = (Loss(classes=("torch.nn.MSELoss",)), Loss(classes=("torch.nn.BCELoss",)))
 SOURCES = ("parameter", "batch", "other")
 
-dims = st.one_of(st.none(), st.sampled_from([1, 2, 3]))
+dims = st.one_of(st.none(), st.sampled_from([1, 2, 3, VARIES]))
 shapes = st.one_of(
     st.none(),
-    st.builds(Shape, st.lists(dims, max_size=3).map(tuple), st.just(False)),
+    st.builds(Shape, st.lists(dims, max_size=3).map(tuple), st.just(False), st.booleans(), st.booleans()),
     # A shape of open rank begins with a known dimension: that is how joining leaves them.
     st.builds(lambda first, rest: Shape((first, *rest), True), st.sampled_from([1, 2, 3]), st.lists(dims, max_size=2)),
 )

@@ -600,6 +600,11 @@ def _is_module(cls: Class) -> bool:
 
 def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) -> Value:
     """Make an object; args of None stand for any. `__init__` runs when an attribute is first read, if it calls no loss."""
+    if args is not None:
+        for base in foreign_bases(cls):
+            wrapper = run.contracts.wrappers.get(base.name) if isinstance(base, Extern) else None
+            if wrapper is not None:
+                return args.get(wrapper.keyword, wrapper.argument) or UNKNOWN
     cell = run.program.new_cell()
     instance = Instance(cell, cls)
     entries = run.heap.write(cell)
@@ -1218,7 +1223,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
         if args.positional:
             number = shapes.const_int(args.positional[0])
             dims = receiver.shape.dims if receiver.shape is not None and not receiver.shape.open else ()
-            if number is not None and -len(dims) <= number < len(dims) and dims[number] is not None:
+            if number is not None and -len(dims) <= number < len(dims) and isinstance(dims[number], int):
                 return Const(dims[number])
             return objects.DIMENSION
         return Size(receiver)

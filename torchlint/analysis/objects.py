@@ -16,6 +16,7 @@ from torchlint.analysis.values import (
     Const,
     Container,
     Criterion,
+    Dim,
     Extern,
     Function,
     Instance,
@@ -454,7 +455,7 @@ def _iterate(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
         shape = part.tensor.shape
         if shape is None or shape.open:
             return DIMENSION, None
-        return DIMENSION, [DIMENSION if dim is None else Const(dim) for dim in shape.dims]
+        return DIMENSION, [Const(dim) if isinstance(dim, int) else DIMENSION for dim in shape.dims]
     if isinstance(part, Container) and part.kind != "dict":
         return iterate(run, list_contents(run, part))
     if isinstance(part, Container):
@@ -680,7 +681,7 @@ def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[V
             return None
         return None
     taken = sum(step in ("all", "some", "one") for step in steps)
-    dims: list[int | None] = []
+    dims: list[Dim] = []
     position = 0
     for step in steps:
         if step == "new":

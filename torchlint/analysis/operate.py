@@ -456,7 +456,7 @@ def _combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
         if len(lefts) == len(rights) == 1 and isinstance(lefts[0], Const) and isinstance(rights[0], Const):
             return _fold(op, lefts[0].value, rights[0].value)
         return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN
-    shape = shapes.broadcast(shapes.shape_of(left), shapes.shape_of(right))
+    shape = shapes.broadcast(shapes.likely_shape(left), shapes.likely_shape(right))
     return union(_pair(op, a, b, shape, at) for a in lefts for b in rights)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from torchlint.analysis.values import (
+    VARIES,
     Const,
     Dim,
     Shape,
@@ -19,6 +20,7 @@ from torchlint.analysis.values import (
     Tuple,
     Value,
     alternatives,
+    is_batch,
     is_pending,
     join_shapes,
 )
@@ -46,7 +48,13 @@ class Bound(msgspec.Struct, frozen=True, eq=False):
 
 
 def shape_of(value: Value | None) -> Shape | None:
-    """The shape of a tensor value if all its possibilities agree."""
+    """The shape of a tensor value if all its possibilities agree, and no part of it is assumed."""
+    shape = likely_shape(value)
+    return None if shape is None or shape.assumed else shape
+
+
+def likely_shape(value: Value | None) -> Shape | None:
+    """The shape of a tensor value if all its possibilities agree, also an assumed one."""
     if value is None:
         return None
     shape: Shape | None = None
@@ -78,18 +86,20 @@ def is_true(value: Value | None) -> bool:
 
 
 def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
-    """The shape of an element-wise operation of both."""
+    """The shape of an element-wise operation of both: a dimension that is certainly not 1 is never stretched."""
     if a is None or b is None:
-        return None
-    if a == Shape(()):
+        known = a if b is None else b
+        return None if known is None else _broadcast_open(known, Shape((), True))
+    if not a.dims and not a.open:
         return b
-    if b == Shape(()):
+    if not b.dims and not b.open:
         return a
     if a.open or b.open:
-        return a if a == b else None
+        return a if a == b else _broadcast_open(a, b)
     short, long = sorted((a.dims, b.dims), key=len)
     padded: tuple[Dim, ...] = (1,) * (len(long) - len(short)) + short
-    return Shape(tuple(_broadcast_dim(x, y) for x, y in zip(padded, long, strict=True)))
+    dims = tuple(_broadcast_dim(x, y) for x, y in zip(padded, long, strict=True))
+    return Shape(dims, picked=a.picked or b.picked, assumed=a.assumed or b.assumed)
 
 
 def _broadcast_dim(x: Dim, y: Dim) -> Dim:
@@ -98,6 +108,26 @@ def _broadcast_dim(x: Dim, y: Dim) -> Dim:
     if y == 1:
         return x
     return x if x == y else (x if y is None else y if x is None else None)
+
+
+def _broadcast_open(a: Shape, b: Shape) -> Shape | None:
+    """Of shapes one of which has any number of dimensions: the last ones of the result, as far as they are sure."""
+    first, second = _row_varies(a), _row_varies(b)
+    dims: list[Dim] = []
+    for index in range(1, max(len(first), len(second)) + 1):
+        x = first[-index] if index <= len(first) else None if a.open else 1
+        y = second[-index] if index <= len(second) else None if b.open else 1
+        dims.append(_broadcast_dim(x, y))
+    while dims and dims[-1] is None:
+        dims.pop()
+    if not dims:
+        return None
+    return Shape(tuple(reversed(dims)), True, picked=a.picked or b.picked, assumed=a.assumed or b.assumed)
+
+
+def _row_varies(shape: Shape) -> tuple[Dim, ...]:
+    """The dimensions; the only one of a row is a batch's."""
+    return (VARIES,) if shape.dims == (None,) and not shape.open else shape.dims
 
 
 def apply(bound: Bound) -> Shape | None:
@@ -131,28 +161,28 @@ def _is_dimension(value: Value) -> bool:
 
 
 def _keep(bound: Bound) -> Shape | None:
-    return shape_of(bound.input)
+    return likely_shape(bound.input)
 
 
 def _like(bound: Bound) -> Shape | None:
     """`zeros_like(x)` has the shape of x, `x.view_as(other)` that of the other."""
-    return shape_of(bound.named.get("other", bound.input))
+    return likely_shape(bound.named.get("other", bound.input))
 
 
 def _broadcast(bound: Bound) -> Shape | None:
     other = bound.rest[0] if bound.rest else None
     if other is None:
         return None
-    return broadcast(shape_of(bound.input), shape_of(other))
+    return broadcast(likely_shape(bound.input), likely_shape(other))
 
 
 def _squeeze(bound: Bound) -> Shape | None:
-    shape = shape_of(bound.input)
+    shape = likely_shape(bound.input)
     wanted = bound.option("dim")
     if shape is None:
         return None
     if wanted is None:
-        return Shape(tuple(dim for dim in shape.dims if dim != 1), shape.open)
+        return msgspec.structs.replace(shape, dims=tuple(dim for dim in shape.dims if dim != 1))
     return _without(shape, const_int(wanted), only_ones=True)
 
 
@@ -165,17 +195,19 @@ def _without(shape: Shape, dim: int | None, only_ones: bool = False) -> Shape | 
         return None
     if not 0 <= dim < len(shape.dims):
         return None
-    if only_ones and shape.dims[dim] not in (1, None):
+    if only_ones and shape.dims[dim] not in (1, None, VARIES):
         return shape
-    return Shape(shape.dims[:dim] + shape.dims[dim + 1 :], shape.open)
+    return msgspec.structs.replace(shape, dims=shape.dims[:dim] + shape.dims[dim + 1 :])
 
 
 def _unsqueeze(bound: Bound) -> Shape | None:
-    shape = shape_of(bound.input)
+    shape = likely_shape(bound.input)
     dim = const_int(bound.option("dim"))
     if dim is None:
         return None
     if shape is None:
+        if dim == 1 and is_batch(bound.input):
+            return Shape((VARIES, 1), assumed=True)
         return Shape((1,), True) if dim == -1 else None
     if dim < 0:
         dim += len(shape.dims) + 1
@@ -183,7 +215,7 @@ def _unsqueeze(bound: Bound) -> Shape | None:
         return None
     if not 0 <= dim <= len(shape.dims):
         return None
-    return Shape((*shape.dims[:dim], 1, *shape.dims[dim:]), shape.open)
+    return msgspec.structs.replace(shape, dims=(*shape.dims[:dim], 1, *shape.dims[dim:]))
 
 
 def _view(bound: Bound) -> Shape | None:
@@ -217,9 +249,10 @@ def _permute(bound: Bound) -> Shape | None:
     order = sizes_of(bound.rest or tuple(v for k, v in bound.named.items() if k in ("dims", "dim")))
     if shape is None or shape.open or order is None or len(order) != len(shape.dims):
         return Shape((None,) * len(order)) if order is not None and shape is None else None
-    if any(dim is None or dim >= len(shape.dims) for dim in order):
+    places = [dim for dim in order if isinstance(dim, int) and dim < len(shape.dims)]
+    if len(places) < len(order):
         return Shape((None,) * len(order))
-    return Shape(tuple(shape.dims[dim] for dim in order if dim is not None))
+    return Shape(tuple(shape.dims[dim] for dim in places))
 
 
 def _transpose(bound: Bound) -> Shape | None:
@@ -264,10 +297,14 @@ def _reduce(bound: Bound) -> Shape | None:
         dim = bound.named.get("axis")
     if dim is None:
         return Shape(())
-    shape = shape_of(bound.input)
+    if all(isinstance(part, Tensor) and part.dtype != "int" for part in alternatives(dim)):  # `torch.min(a, b)`
+        return broadcast(likely_shape(bound.input), likely_shape(dim))
+    shape, number = shape_of(bound.input), const_int(dim)
+    if bound.op.id == "max" and number == 1 and (shape is None or shape.open) and is_batch(bound.input):
+        wide = is_true(bound.option("keepdim", 1)) or is_true(bound.named.get("keepdims"))
+        return Shape((VARIES, 1) if wide else (VARIES,), picked=True, assumed=True)
     if shape is None:
         return None
-    number = const_int(dim)
     if is_true(bound.option("keepdim", 1)) or is_true(bound.named.get("keepdims")):
         if number is None or (number >= 0 and shape.open) or not -len(shape.dims) <= number < len(shape.dims):
             return None
@@ -283,7 +320,10 @@ def _select(bound: Bound) -> Shape | None:
 
 
 def _gather(bound: Bound) -> Shape | None:
-    return shape_of(bound.option("index", 1))
+    shape = likely_shape(bound.option("index", 1))
+    if shape is None:
+        return None
+    return msgspec.structs.replace(shape, picked=const_int(bound.option("dim", 0)) == 1)
 
 
 def _cat(bound: Bound) -> Shape | None:
@@ -303,7 +343,8 @@ def _cat(bound: Bound) -> Shape | None:
     if joined is None:
         return None
     sizes = [shape.dims[dim] for shape in shapes if shape is not None]
-    total = sum(size for size in sizes if size is not None) if None not in sizes else None
+    known = [size for size in sizes if isinstance(size, int)]
+    total = sum(known) if len(known) == len(sizes) else None
     return Shape((*joined.dims[:dim], total, *joined.dims[dim + 1 :]))
 
 

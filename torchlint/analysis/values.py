@@ -18,15 +18,25 @@ from torchlint.findings import Applied, NodeRef, StepRef
 MAX_ALTERNATIVES = 8
 """More possibilities than this are unknown: the lattice has a bounded height, so that loops end."""
 
-Dim = int | None
-"""A dimension's size if the code fixes it; None if it does not."""
+Varies = Literal["varies"]
+VARIES: Varies = "varies"
+
+Dim = int | Varies | None
+"""A dimension's size if the code fixes it; VARIES for a batch's, which differs from call to call and is not always 1;
+None if it is not known."""
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """The dimensions of a tensor, the last ones first known: `open` means that any number of others stand before."""
+    """The dimensions of a tensor, the last ones first known: `open` means that any number of others stand before.
+
+    `picked` says that one entry was taken along dimension 1, as of an action's value; `assumed` that the rank rests on that
+    alone: an operation along dimension 1 of something unknown, which is taken for the last one.
+    """
 
     dims: tuple[Dim, ...]
     open: bool = False
+    picked: bool = False
+    assumed: bool = False
 
     @property
     def rank(self) -> int | None:
@@ -38,7 +48,7 @@ class Shape(msgspec.Struct, frozen=True):
 
     def _names(self) -> list[str]:
         spare = iter("BNMKLPQRSTUVW")
-        return [next(spare, "?") if dim is None else str(dim) for dim in self.dims]
+        return [str(dim) if isinstance(dim, int) else next(spare, "?") for dim in self.dims]
 
 
 def join_shapes(a: Shape | None, b: Shape | None) -> Shape | None:
@@ -47,6 +57,8 @@ def join_shapes(a: Shape | None, b: Shape | None) -> Shape | None:
         return None
     if a == b:
         return a
+    if a.assumed or b.assumed:
+        return None
     if a.rank is not None and a.rank == b.rank:
         return Shape(tuple(x if x == y else None for x, y in zip(a.dims, b.dims, strict=True)))
     common: list[Dim] = []

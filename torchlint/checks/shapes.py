@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchlint.analysis.calls import LossCall
-from torchlint.analysis.values import Shape, Tensor, Trail
+from torchlint.analysis.calls import Arithmetic, LossCall
+from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, Value, alternatives
 from torchlint.checks.registry import Verdict, rule
+from torchlint.diagnostics import Confidence
 from torchlint.findings import Plan, SqueezeArgument, SqueezeDim, StepRef
 
 
 def _shown(part: Tensor) -> str:
+    if _row(part.shape):
+        return "[B]" if part.shape is None or part.shape.open else str(part.shape)
     return "of unknown shape" if part.shape is None else str(part.shape)
 
 
@@ -36,6 +39,8 @@ def _with_dim(squeezed: Tensor) -> Plan | None:
 
 def _flat(call: LossCall, given: Tensor, target: Tensor) -> Plan | None:
     """Take the last dimension off the side that is a column."""
+    if not _column(given.shape, given.batched) and not _column(target.shape, target.batched):
+        return None
     role = "input" if _column(given.shape, given.batched) else "target"
     arg = call.loss.arg(role)
     side = given if role == "input" else target
@@ -93,19 +98,47 @@ def _column(shape: Shape | None, batched: bool) -> bool:
 
 def _row(shape: Shape | None) -> bool:
     """Whether a shape is [B] with B not 1."""
-    return shape is not None and not shape.open and len(shape.dims) == 1 and shape.dims[0] != 1
+    if shape is None or not shape.dims:
+        return False
+    if shape.open:
+        return shape.dims[-1] == VARIES
+    return len(shape.dims) == 1 and shape.dims[0] != 1
+
+
+def _crossed(a: Tensor, b: Tensor) -> bool:
+    """Whether one of two tensors is [B, 1] and the other [B], or [B, 1, H, W] and [B, H, W]."""
+    return any(
+        (_column(one.shape, one.batched) and _row(other.shape))
+        or (_one_channel(one, other) and _same_batch(one, other))
+        for one, other in ((a, b), (b, a))
+    )
+
+
+def _one_channel(one: Tensor, other: Tensor) -> bool:
+    """Whether a tensor has a dimension of size 1 behind its batch that another one of the same batch lacks."""
+    a, b = one.shape, other.shape
+    if a is None or b is None or a.rank is None or b.rank is None:
+        return False
+    several = b.rank > 1 and a.rank == b.rank + 1
+    return several and a.dims[1] == 1 and a.dims[0] != 1 and b.dims[0] != 1
+
+
+def _certainty(a: Tensor, b: Tensor) -> Confidence:
+    """Ranks that are assumed count as certain only if both sides are entries picked along the same dimension.
+
+    `q.gather(1, action)` keeps the dimension that `q.max(1)` drops, however many there are.
+    """
+    shapes = [part.shape for part in (a, b) if part.shape is not None]
+    sure = not any(shape.assumed for shape in shapes) or all(shape.picked for shape in shapes)
+    return "certain" if sure else "likely"
 
 
 def _meets(call: LossCall) -> tuple[Tensor, Tensor] | None:
     """Input and target, if one of them is [B, 1] and the other [B]."""
     given, target = call.tensor("input"), call.tensor("target")
-    if given is None or target is None:
+    if given is None or target is None or not _crossed(given, target):
         return None
-    if (_column(given.shape, given.batched) and _row(target.shape)) or (
-        _row(given.shape) and _column(target.shape, target.batched)
-    ):
-        return given, target
-    return None
+    return given, target
 
 
 @rule("TLN202")
@@ -118,7 +151,8 @@ def squeeze_one_side(call: LossCall) -> Iterator[Verdict]:
         if flat.flattened is not None:
             note = "the dimension of size 1 is taken away here"
             trail = Trail(StepRef(flat.flattened, note), flat.trail)
-            yield Verdict(_words(given, target), trail, flat.flattened, plan=_flat(call, given, target))
+            sure = _certainty(given, target)
+            yield Verdict(_words(given, target), trail, flat.flattened, sure, _flat(call, given, target))
 
 
 @rule("TLN203")
@@ -128,4 +162,38 @@ def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
     if found is not None and call.loss.shapes in ("warns", "broadcasts"):
         given, target = found
         if given.flattened is None and target.flattened is None:
-            yield Verdict(_words(given, target), given.trail or target.trail, plan=_flat(call, given, target))
+            sure, plan = _certainty(given, target), _flat(call, given, target)
+            yield Verdict(_words(given, target), given.trail or target.trail, None, sure, plan)
+
+
+@rule("TLN203", on=Arithmetic)
+def broadcast_by_hand(event: Arithmetic) -> Iterator[Verdict]:
+    """A loss written by hand: a model's output of shape [B, 1] minus targets of shape [B], or the other way round."""
+    left, right = (_only_tensor(event.left), _only_tensor(event.right)) if event.name == "-" else (None, None)
+    if left is None or right is None or not _crossed(left, right):
+        return
+    for given, target in ((left, right), (right, left)):
+        if _is_output(given) and not _is_output(target) and _same_batch(given, target):
+            words = {**_words(given, target), "loss": "this difference"}
+            yield Verdict(words, given.trail or target.trail, None, _certainty(given, target))
+            return
+
+
+def _only_tensor(value: Value) -> Tensor | None:
+    """A value if it is certainly one tensor."""
+    parts = alternatives(value)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
+
+
+def _is_output(part: Tensor) -> bool:
+    """Whether a tensor is what a model gives: values of a known kind that learn, or the values of chosen actions."""
+    chosen = part.shape is not None and part.shape.picked and part.shape.dims[-1:] == (1,)
+    return part.attached and (part.kind != "unknown" or chosen)
+
+
+def _same_batch(given: Tensor, target: Tensor) -> bool:
+    """Whether the row holds one value for each sample of the column, and not, say, the limits of some bins."""
+    if given.batched and target.batched:
+        return True
+    sizes = {part.shape.dims[0] for part in (given, target) if part.shape is not None and not part.shape.open}
+    return len(sizes) == 1 and isinstance(sizes.pop(), int)
