@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from torchlint import data, testing
+from torchlint.checks.registry import codes, harmless
 from torchlint.contracts import ContractError
 from torchlint.errors import RulebookError
 from torchlint.rulebook import load, load_contracts, parse_page, rules_folder
@@ -105,6 +106,12 @@ def test_the_own_rulebook() -> None:
     assert len({rule.name for rule in rules.values()}) == len(rules)
     for rule in rules.values():
         assert rule.message.count(". ") <= 2, f"{rule.code}: one to three sentences"
+
+
+def test_advice_is_told_from_mistakes() -> None:
+    """Of two possible losses, one with mere advice is a right one: the finding on the other is not certain."""
+    rules = load()
+    assert harmless() == {code for code in codes() if rules[code].severity == "info"}
 
 
 def test_loading_needs_neither_libcst_nor_torch() -> None:

@@ -14,7 +14,7 @@ from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
-from torchlint.checks.registry import judge, watched, watched_ops
+from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
 from torchlint.findings import Finding, Plan
 from torchlint.project import Project
@@ -25,7 +25,7 @@ class Recorder(Interpreter):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.watched, self.watched_ops = watched(), watched_ops()
+        self.watched, self.watched_ops, self.harmless = watched(), watched_ops(), harmless()
 
     def record(self, event: Event) -> None:
         """Judge an event."""
@@ -33,7 +33,7 @@ class Recorder(Interpreter):
         found = self.program.findings[key] = judge(event)
         for judged in self.choices:
             judged.keys.append(key)
-            judged.found = judged.found or bool(found)
+            judged.found = judged.found or any(finding.code not in self.harmless for finding in found)
         if self.entries and any(_is_open(part) for value in event.waits_for() for part in alternatives(value)):
             self.entries[-1].open = True
 

@@ -141,7 +141,7 @@ def kldiv_input_not_log(call: LossCall) -> Iterator[Verdict]:
     yield from _not_logs(call, "distribution")
 
 
-@rule("TLN107")
+@rule("TLN107", harmless=True)
 def log_softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     """A log_softmax that the loss applies once more: to no effect."""
     if call.loss.family == "multiclass" and "raw" in call.accepts("input"):
@@ -159,7 +159,7 @@ def bce_under_autocast(call: LossCall) -> Iterator[Verdict]:
         yield Verdict({}, trail, confidence="certain" if context.state == "on" else "likely", plan=_fused(call))
 
 
-@rule("TLN109")
+@rule("TLN109", harmless=True)
 def sigmoid_then_bce(call: LossCall) -> Iterator[Verdict]:
     """The output of a sigmoid into a loss that takes its logarithm: right, but not where the sigmoid is rounded to 1."""
     if call.loss.family == "binary" and "probability" in call.accepts("input"):

@@ -40,12 +40,21 @@ class _Registered(msgspec.Struct, frozen=True):
 _CHECKS: dict[type[Event], list[_Registered]] = {}
 
 
+_HARMLESS: set[str] = set()
+
+
 @overload
-def rule(code: str) -> Callable[[Check[LossCall]], Check[LossCall]]: ...
+def rule(code: str, *, harmless: bool = False) -> Callable[[Check[LossCall]], Check[LossCall]]: ...
 @overload
-def rule(code: str, on: type[E], ops: Iterable[str] = ()) -> Callable[[Check[E]], Check[E]]: ...
-def rule(code: str, on: type[Any] = LossCall, ops: Iterable[str] = ()) -> Callable[[Check[Any]], Check[Any]]:
+def rule(
+    code: str, on: type[E], ops: Iterable[str] = (), *, harmless: bool = False
+) -> Callable[[Check[E]], Check[E]]: ...
+def rule(
+    code: str, on: type[Any] = LossCall, ops: Iterable[str] = (), *, harmless: bool = False
+) -> Callable[[Check[Any]], Check[Any]]:
     """Register a check for the rule whose page is `rules/CODE.md`, on one type of event.
+
+    A `harmless` rule is advice on code that is right: what it finds makes no other possibility wrong.
 
     A rule may have a check for each of several types. A check on `OpCall` names the operations that it wants to see, by
     their ids in the contracts.
@@ -53,6 +62,9 @@ def rule(code: str, on: type[Any] = LossCall, ops: Iterable[str] = ()) -> Callab
     wanted = frozenset(ops)
     if bool(wanted) is not (on is OpCall):
         raise ValueError(f"{code}: a check on OpCall, and no other, names its ops")
+
+    if harmless:
+        _HARMLESS.add(code)
 
     def register(check: Check[Any]) -> Check[Any]:
         known = _CHECKS.setdefault(on, [])
@@ -68,6 +80,12 @@ def codes() -> frozenset[str]:
     """The codes that have a check."""
     _load()
     return frozenset(known.code for checks in _CHECKS.values() for known in checks)
+
+
+def harmless() -> frozenset[str]:
+    """The codes of the rules that are advice on code that is right."""
+    _load()
+    return frozenset(_HARMLESS)
 
 
 def watched() -> frozenset[type[Event]]:
