@@ -15,6 +15,7 @@ from torchlint import __version__
 from torchlint.errors import UserError
 
 if TYPE_CHECKING:
+    from torchlint.baseline import Baseline
     from torchlint.config import Settings
     from torchlint.coverage import Coverage
     from torchlint.diagnostics import Diagnostic
@@ -93,6 +94,7 @@ def cli() -> None:
     torchlint check                   lint the Python files and notebooks below the working folder
     torchlint check train.py --select TLN1
     torchlint explain TLN101          what a rule means, why it matters, what to do
+    torchlint baseline                accept the findings of today, to be told of new ones only
     """
 
 
@@ -115,6 +117,7 @@ def cli() -> None:
 @click.option(
     "--diff", is_flag=True, help="Write no file: show what --fix would change. Exit code 1 if there is anything."
 )
+@click.option("--baseline", metavar="FILE", help="Hide the findings that this file holds (see `torchlint baseline`).")
 @click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How to report.  [default: full]")
 @click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
 @click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
@@ -174,6 +177,8 @@ def check(  # one parameter per option
     if fix:
         report, told = _write_fixes(fixed, stdin, os.path.normpath(stdin_filename or engine.STDIN_NAME))
     _write_problems(report)
+    if report.gone and not quiet:
+        _say(_gone(report.gone, settings.baseline or ""), sys.stderr)
     output = _Output(settings.output_format, output_file, statistics, quiet, unsafe_fixes, told)
     with _report_aside(fix and stdin is not None):
         _write_report(report, output)
@@ -250,6 +255,74 @@ def test_pages(pages: tuple[str, ...], config: str | None) -> int:
                 _say(f"      {line}")
     _say(f"{total - failed} passed, {failed} failed in {_count(len(files), 'page')}")
     return int(failed > 0)
+
+
+@cli.command("baseline")
+@click.argument("paths", nargs=-1)
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="The file to write.  [default: that of the settings, or .torchlint-baseline.json]",
+)
+@click.option("--prune", is_flag=True, help="Only take out what is no longer found; add nothing.")
+@click.option("--confidence", type=click.Choice(["certain", "likely"]), help="Also what is merely likely.")
+@click.option("--config", metavar="FILE", help="Read the settings from this file.")
+@click.option("--isolated", is_flag=True, help="Read no settings from files.")
+@click.option("--quiet", "-q", is_flag=True, help="Say nothing if all is well.")
+def write_baseline(
+    paths: tuple[str, ...],
+    output: str | None,
+    prune: bool,
+    config: str | None,
+    isolated: bool,
+    quiet: bool,
+    **overrides: Any,
+) -> int:
+    """Write the findings of today to a file; `check --baseline FILE` then reports only new ones.
+
+    A finding is known by its rule, its file, and the text of the flagged lines, so that it stays known when lines move.
+    What the file holds of files that are not among PATHS is kept.
+    """
+    from torchlint import baseline, engine  # noqa: PLC0415
+
+    with _faults():
+        settings = _settings(paths or (".",), config, isolated, overrides)
+        file = output or settings.baseline or baseline.NAME
+        known = baseline.load(file) if prune or os.path.exists(file) else baseline.Baseline(file)
+        settings = settings._replace(baseline=None)
+        with _progress(quiet) as progress:
+            report = engine.check(paths or (".",), settings, progress=progress)
+        if report.incomplete and not report.files:
+            _write_problems(report)
+            raise _Fault(f"{file}: not written, since nothing could be linted")
+        found = baseline.of(file, report.diagnostics, report.sources)
+        change = baseline.pruned if prune else baseline.renewed
+        new = change(known, found, engine.covers(known, report, settings))
+        baseline.write(new)
+    _write_problems(report)
+    if not quiet:
+        _say(_written(known, new, prune))
+    return USAGE if report.incomplete else 0
+
+
+def _written(known: Baseline, new: Baseline, prune: bool) -> str:
+    from torchlint.config import display  # noqa: PLC0415
+
+    file = display(new.file)
+    if prune:
+        return f"{file}: {_count(known.total - new.total, 'finding')} taken out, {new.total} left"
+    files = _count(len({entry.path for entry in new.entries}), "file")
+    return f"{file}: {_count(new.total, 'finding')} in {files}"
+
+
+def _gone(number: int, file: str) -> str:
+    from torchlint.baseline import NAME  # noqa: PLC0415
+    from torchlint.config import display  # noqa: PLC0415
+
+    what = "1 finding of {} is" if number == 1 else f"{number} findings of {{}} are"
+    option = "" if display(file) == NAME else f" --output {display(file)}"
+    return f"note: {what.format(display(file))} gone; drop with `torchlint baseline --prune{option}`"
 
 
 @cli.command("config")
@@ -472,7 +545,8 @@ def _summary(report: Report, style: Style) -> str:
 
 
 def _found(report: Report, style: Style) -> str:
-    checked = f"(checked {_count(report.files, 'file')})"
+    hidden = f"; the baseline hides {_count(report.hidden, 'finding')}" if report.hidden else ""
+    checked = f"(checked {_count(report.files, 'file')}{hidden})"
     if not report.diagnostics:
         return f"{style('No findings', 'good' if not report.problems else 'bold')} {checked}"
     severities = [each.severity for each in report.diagnostics]

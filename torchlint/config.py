@@ -77,6 +77,7 @@ class Settings(NamedTuple):
     contracts: tuple[str, ...] = ()
     confidence: Confidence = "certain"
     output_format: OutputFormat = "full"
+    baseline: str | None = None
     loss: dict[str, Any] = _EMPTY
     op: dict[str, Any] = _EMPTY
     wrapper: dict[str, Any] = _EMPTY
@@ -158,6 +159,8 @@ def parse(table: Mapping[str, Any], path: str) -> Settings:
     root = os.path.dirname(os.path.abspath(path))
     for key in ("src", "contracts"):
         values[key] = tuple(os.path.join(root, each) for each in values.get(key, ()))
+    if "baseline" in values:
+        values["baseline"] = os.path.join(root, values["baseline"])
     return Settings(**{key.replace("-", "_"): value for key, value in values.items()}, root=root, origin=path)
 
 

@@ -11,13 +11,14 @@ from torchlint.config import Selection, Settings, codes_for, selection
 from torchlint.coverage import Coverage, Seen, Sight
 from torchlint.diagnostics import Diagnostic, Edit, Fix, Place, Problem, Step
 from torchlint.discover import STDIN, discover, may_suppress, searcher
-from torchlint.source import Source, SourceError, from_bytes, is_notebook, line_starts, read_bytes
+from torchlint.source import Source, SourceError, from_bytes, is_notebook, read_bytes
 
 if TYPE_CHECKING:
     from torchlint import suppress
     from torchlint.analysis import coverage as analysis_coverage
     from torchlint.analysis.coverage import Observed
     from torchlint.analysis.positions import Placed, Span
+    from torchlint.baseline import Baseline, Entry
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
     from torchlint.rulebook import Rule
@@ -37,7 +38,8 @@ class Report(NamedTuple):
 
     `incomplete`: a path could not be read at all, or a defect of torchlint kept a file from being linted.
     `sources` holds the texts of the files that diagnostics and trails point into, by path. `coverage` is None if it was not
-    asked for.
+    asked for. `paths` are the files of the run; `hidden` counts the findings that the baseline hides, `gone` those that it
+    holds and that are no longer found.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -47,6 +49,9 @@ class Report(NamedTuple):
     incomplete: bool = False
     sources: Mapping[str, Source] = {}
     coverage: Coverage | None = None
+    paths: Sequence[str] = ()
+    hidden: int = 0
+    gone: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -221,6 +226,35 @@ class _Outcome(NamedTuple):
 
 
 def _run(
+    files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+) -> Report:
+    """Lint, and hide what the baseline knows."""
+    if settings.baseline is None:
+        return _lint(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
+    from torchlint import baseline  # noqa: PLC0415  # only where there is one
+
+    known = baseline.load(settings.baseline)
+    report = _lint(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
+    found = baseline.sort(known, report.diagnostics, report.sources, covers(known, report, settings))
+    return report._replace(diagnostics=found.new, hidden=found.hidden, gone=found.gone)
+
+
+def covers(known: Baseline, report: Report, settings: Settings) -> Callable[[Entry], bool]:
+    """Tells whether a run would report the findings of a baseline's entry: its file was linted or is gone, its rule selected."""
+    troubled = {problem.path for problem in report.problems}
+    linted = {os.path.abspath(path) for path in report.paths if path not in troubled}
+    selected = _pages(settings)[1] if known.entries else Selection(frozenset())
+
+    def covered(entry: Entry) -> bool:
+        path = known.absolute(entry)
+        if entry.confidence == "likely" and settings.confidence == "certain":
+            return False
+        return (path in linted or not os.path.exists(path)) and entry.code in selected.at(path)
+
+    return covered
+
+
+def _lint(
     files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     sifted = _sift(files, reader, loss_words(settings))
@@ -510,19 +544,17 @@ class _File(NamedTuple):
             confidence=finding.confidence,
             place=place,
             trail=tuple(Step(self._place(step.at), step.note) for step in finding.trail if step.at in self.spans),
-            fingerprint=self._fingerprint(rule.code, place, self.spans[finding.at].line),
+            fingerprint=self._fingerprint(rule.code, place),
             fixes=tuple(self.fixes[key] for key in [(finding.code, finding.at)] if key in self.fixes),
         )
 
     def _place(self, at: NodeRef) -> Place:
         return in_cell(Place(at.path, *self.spans[at]), self.reader(at.path))
 
-    def _fingerprint(self, code: str, place: Place, line: int) -> str:
+    def _fingerprint(self, code: str, place: Place) -> str:
         import hashlib  # noqa: PLC0415  # 4 ms, only with diagnostics
 
-        text = self.reader(place.path).text
-        starts = line_starts(text)
-        flagged = text[starts[line - 1] : starts[line + place.end_line - place.line]]
+        flagged = self.reader(place.path).lines(place.line, place.end_line, place.cell)
         return hashlib.sha256(
             f"{code}\0{place.path}\0{' '.join(flagged.split())}".encode("utf-8", "replace")
         ).hexdigest()[:16]
@@ -576,7 +608,7 @@ class _File(NamedTuple):
             severity=rule.severity,
             confidence="certain",
             place=placed,
-            fingerprint=self._fingerprint(code, placed, line),
+            fingerprint=self._fingerprint(code, placed),
         )
 
 

@@ -54,6 +54,12 @@ class Source(NamedTuple):
         index = bisect_right(self.cells, line, key=lambda cell: cell.first_line) - 1
         return self.cells[index] if index >= 0 else None
 
+    def lines(self, first: int, last: int, cell: int | None = None) -> str:
+        """Lines of `text`; in a notebook, of one of its cells."""
+        above = next((each.first_line - 1 for each in self.cells if each.number == cell), 0)
+        starts = line_starts(self.text)
+        return self.text[starts[above + first - 1] : starts[min(above + last, len(starts) - 1)]]
+
 
 class SourceError(Exception):
     """A file that cannot be turned into Python text; `message` is for people, `line` and `column` count from 1 where known."""
