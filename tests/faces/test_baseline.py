@@ -200,3 +200,12 @@ def loss_of(logits, labels, kind):
     assert torchlint("check", "--baseline", NAME, "--confidence", "likely").code == 0
     assert torchlint("check", "--baseline", NAME).err == ""  # likely findings were not looked for
     assert torchlint("baseline", "--prune").out == f"{NAME}: 0 findings taken out, 1 left\n"
+
+
+def test_what_it_hides_is_not_repaired(tree: Tree, torchlint: Run) -> None:
+    root = tree({"a.py": BAD})
+    torchlint("baseline")
+    torchlint("check", "--fix", "--unsafe-fixes", "--baseline", NAME)
+    assert (root / "a.py").read_text("utf-8") == BAD
+    torchlint("check", "--fix", "--unsafe-fixes")
+    assert (root / "a.py").read_text("utf-8") != BAD
