@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from torchlint.analysis import invoke, ir, objects, operate
+from torchlint.analysis import conditions, invoke, ir, objects, operate
 from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State, merge, written_since
@@ -30,12 +30,14 @@ from torchlint.analysis.values import (
     Pending,
     Super,
     Tensor,
+    Test,
     Tuple,
     Union,
     Unknown,
     Value,
     alternatives,
     join,
+    narrow,
     union,
 )
 from torchlint.findings import NodeRef
@@ -61,6 +63,7 @@ class Frame:
     """One call of a function, or one run of a module or class body."""
 
     __slots__ = (
+        "assumed",
         "autocast",
         "captured",
         "cell",
@@ -84,6 +87,7 @@ class Frame:
         self.autocast = NO_AUTOCAST
         self.class_cell = False
         self.captured = False
+        self.assumed: Mapping[Test, bool] = {}
         self.function: Function | None = None
         self.owner: Class | None = None
         self.globals: set[str] = set()
@@ -171,6 +175,17 @@ class Interpreter:
         finally:
             self.frame = outer
 
+    @contextmanager
+    def assuming(self, assumed: Mapping[Test, bool]) -> Iterator[None]:
+        """Compute a value that was put off as if it were computed where it was written."""
+        state = self.heap
+        outer, state.assumed = state.assumed, assumed
+        try:
+            yield
+        finally:
+            if self.state is not None:
+                self.state.assumed = outer
+
     # ---- entries
 
     @contextmanager
@@ -211,6 +226,7 @@ class Interpreter:
             result = invoke.call_now(self, function, invoke.unknown_args(self, function), function.node, quiet=True)
             if invoke.holds_loss(self, result):
                 self.program.open.add(name_of(function))
+                self.program.makers.add(id(function.node))
             self.run_escaped()
         finally:
             self.escaped = escaped
@@ -505,14 +521,29 @@ class Interpreter:
                 self.block(branch.body)
                 return
             if verdict is None:
-                self.branches((partial(self.block, branch.body), partial(self.if_from, stmt, index + 1)))
+                yes, no = conditions.outcomes(self, branch.test)
+                self.branches(
+                    (
+                        partial(self.under, yes, partial(self.block, branch.body)),
+                        partial(self.under, no, partial(self.if_from, stmt, index + 1)),
+                    )
+                )
                 return
             index += 1
         self.block(stmt.orelse)
 
+    def under(self, tests: conditions.Outcomes, run: Callable[[], None]) -> None:
+        """Run something knowing how tests came out."""
+        if tests:
+            self.heap.assume(tests)
+        run()
+
     def truth(self, test: ir.Expr) -> bool | None:
-        """Whether a test holds, if the code fixes it."""
-        return operate.truth(self.eval(test))
+        """Whether a test holds, if the code or an earlier test of the same value fixes it."""
+        verdict = operate.truth(self.eval(test))
+        if verdict is None and self.heap.assumed:
+            return conditions.decided(self, test)
+        return verdict
 
     def for_stmt(self, stmt: ir.For) -> None:
         element, known = objects.iterate(self, self.eval(stmt.iter))
@@ -701,7 +732,9 @@ class Interpreter:
         while cell is not None:
             found = state.read(cell).get(name)
             if found is not None:
-                return self.deferred(found, self.frame.path) if type(found) is Pending else found
+                if type(found) is Pending:
+                    return self.deferred(found, self.frame.path)
+                return narrow(found, state.assumed) if state.assumed else found
             cell = parents.get(cell)
         return self.global_name(name)
 
@@ -779,7 +812,14 @@ class Interpreter:
         verdict = self.truth(node.test)
         if verdict is not None:
             return self.eval(node.body if verdict else node.orelse)
-        return join(self.eval(node.body), self.eval(node.orelse))
+        yes, no = conditions.outcomes(self, node.test)
+        before = self.heap.assumed
+        self.heap.assume(yes)
+        body = self.eval(node.body)
+        self.heap.assumed = {**before, **dict(no)}
+        orelse = self.eval(node.orelse)
+        self.heap.assumed = before
+        return join(body, orelse, frozenset(yes), frozenset(no))
 
     def sequence(self, node: ir.Sequence) -> Value:
         items: list[Value] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -20,6 +21,7 @@ from torchlint.analysis.values import (
     Criterion,
     Extern,
     Function,
+    Guard,
     Instance,
     Items,
     Layer,
@@ -32,6 +34,7 @@ from torchlint.analysis.values import (
     Source,
     Super,
     Tensor,
+    Test,
     Trail,
     Tuple,
     Union,
@@ -39,9 +42,12 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     cause_of,
+    either,
+    guarded,
     is_batch,
     is_pending,
     join,
+    narrow,
     union,
 )
 from torchlint.contracts import Loss
@@ -94,6 +100,13 @@ class Args:
     def all(self) -> list[Value]:
         """Every argument, in no useful order."""
         return [*self.positional, *self.keywords.values(), *(v for v in (self.rest, self.others) if v is not None)]
+
+    def narrowed(self, assumed: Mapping[Test, bool]) -> Args:
+        """The arguments as they can be where tests came out like this."""
+        if not assumed:
+            return self
+        keywords = {name: narrow(value, assumed) for name, value in self.keywords.items()}
+        return Args([narrow(value, assumed) for value in self.positional], keywords, self.rest, self.others)
 
     def behind(self, *before: Value) -> Args:
         """The same arguments with others in front."""
@@ -188,7 +201,7 @@ def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node)
 
 
 def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
-    return union([objects.callee(run, part, func.name, func) for part in alternatives(receiver)])
+    return either((objects.callee(run, part, func.name, func), guard) for part, guard in guarded(receiver))
 
 
 def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
@@ -209,9 +222,10 @@ def _call_later(run: Interpreter, callee: Value, args: Args, node: ir.Node, *sou
     frame = run.frame
 
     def compute() -> Value:
-        with run.enter(frame):
+        with run.enter(frame), run.assuming(assumed):
             return call(run, callee, args, node)
 
+    assumed = run.heap.assumed
     return operate.later(compute, *args.all(), *sources)
 
 
@@ -228,25 +242,30 @@ def _super(run: Interpreter, args: Args) -> Value:
 
 def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     """Call a value: every function that it may be, each from the present state."""
-    parts = alternatives(callee)
+    parts = guarded(callee)
     if len(parts) == 1:
-        return call_one(run, parts[0], args, node)
-    results: list[Value] = []
-
-    def one(part: Value) -> Callable[[], None]:
-        def run_one() -> None:
-            with run.choosing() as judged:
-                results.append(call_one(run, part, args, node))
-            choices.append(judged)
-
-        return run_one
-
+        return call_one(run, parts[0][0], args, node)
+    results: list[tuple[Value, Guard]] = []
     choices: list[Judged] = []
-    run.branches([one(part) for part in parts])
-    if any(not judged.found for judged in choices):
+
+    def one(part: Value, guard: Guard) -> None:
+        run.heap.assume(guard)
+        with run.choosing() as judged:
+            results.append((call_one(run, part, args.narrowed(run.heap.assumed), node), guard))
+        choices.append(judged)
+
+    run.branches([partial(one, part, guard) for part, guard in parts])
+    if any(not judged.found for judged in choices) and not all(_is_settled(value) for value in args.all()):
         # With another of the possibilities the call is right, and the same setting may have chosen the input.
-        run.doubt(choices)
-    return union(results)
+        run.doubt([judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard])
+    return either(results)
+
+
+def _is_settled(value: Value) -> bool:
+    """Whether there is one possibility only: no setting chose it. Computes nothing lazy."""
+    if isinstance(value, Lazy):
+        return bool(value.result) and _is_settled(value.result[0])
+    return not isinstance(value, Union)
 
 
 def call_one(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
@@ -295,8 +314,10 @@ def call_function(run: Interpreter, function: Function, args: Args, node: ir.Nod
     frame = run.frame
     assert isinstance(function.node, ir.FunctionDef)
 
+    assumed = run.heap.assumed
+
     def compute() -> Value:
-        with run.enter(frame):
+        with run.enter(frame), run.assuming(assumed):
             return call_now(run, function, args, node, quiet=True, at=at)
 
     batched = any(is_batch(value) for value in args.all())
@@ -324,7 +345,9 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
             run.program.reaching(function.receiver.cls, frozenset(criteria))
         ):
             return True
-    return run.program.relevant(definition, function.owner) and run.is_open(function)
+    if not run.program.relevant(definition, function.owner):
+        return False
+    return run.is_open(function) or id(definition) in run.program.makers
 
 
 _SETTERS = frozenset((ir.SETS_ATTRIBUTE, "setattr"))
@@ -380,6 +403,7 @@ def call_now(
     frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
     frame.function = function
     frame.owner = function.owner
+    frame.assumed = run.heap.assumed
     frame.autocast = run.frame.autocast
     if isinstance(definition, ir.FunctionDef) and definition.decorators:
         _decorated(run, frame, function, definition)
@@ -441,6 +465,8 @@ def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionD
     ends = list(frame.returns)
     if run.state is not None:
         ends.append((run.state, Const(None)))
+    before = frame.assumed.items()
+    values = [(value, frozenset(state.assumed.items() - before)) for state, value in ends]
     run.state = merge([state for state, _ in ends])
     if definition.generator:
         return Items(union(frame.yields) if frame.yields else UNKNOWN)
@@ -448,12 +474,11 @@ def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionD
         # Every path raises: the caller is not reached either, but an abstract method says nothing about its overrides.
         run.state = run.heap
         return Unknown(f"{definition.name} only raises")
-    values = [value for _, value in ends]
     if len(values) > 1:
         # A path that falls off the end or returns None beside others is an early exit.
-        known = [value for value in values if not (isinstance(value, Const) and value.value is None)]
+        known = [pair for pair in values if not (isinstance(pair[0], Const) and pair[0].value is None)]
         values = known or values
-    return union(values)
+    return values[0][0] if len(values) == 1 else either(values)
 
 
 def handed(value: Value, step: StepRef) -> Value:
@@ -463,7 +488,7 @@ def handed(value: Value, step: StepRef) -> Value:
             return value
         return msgspec.structs.replace(value, trail=Trail(step, value.trail))
     if isinstance(value, Union):
-        return Union(tuple(handed(part, step) for part in value.alternatives))
+        return Union(tuple(handed(part, step) for part in value.alternatives), value.guards)
     if isinstance(value, Tuple):
         return Tuple(tuple(handed(item, step) for item in value.items))
     return value
@@ -746,6 +771,9 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
         for name in (arg.name, *arg.also):
             if name in args.keywords:
                 values[arg.name] = args.keywords[name]
+    assumed = run.heap.assumed
+    if assumed:
+        values = {name: narrow(either(guarded(value)), assumed) for name, value in values.items()}
     options = dict(criterion.options)
     if criterion.functional:
         options.update(zip(loss.function_options, args.positional[len(names) :], strict=False))

@@ -35,9 +35,12 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    either,
+    guarded,
     is_batch,
     is_pending,
     join,
+    narrow,
     union,
 )
 
@@ -60,11 +63,18 @@ DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
 def attribute(run: Interpreter, value: Value, name: str, node: ir.Node) -> Value:
     """`value.name`, not called."""
     if is_pending(value):
-        return operate.later(lambda: attribute(run, union(alternatives(value)), name, node), value)
-    parts = alternatives(value)
+        assumed = run.heap.assumed
+
+        def compute() -> Value:
+            settled = either(guarded(value))
+            with run.assuming(assumed):
+                return attribute(run, settled, name, node)
+
+        return operate.later(compute, value)
+    parts = guarded(value)
     if len(parts) == 1:
-        return _attribute(run, parts[0], name, node)
-    return union([_attribute(run, part, name, node) for part in parts])
+        return _attribute(run, parts[0][0], name, node)
+    return either((_attribute(run, part, name, node), guard) for part, guard in parts)
 
 
 def callee(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value:
@@ -147,6 +157,8 @@ def instance_cell(run: Interpreter, instance: Instance) -> dict[str, Value]:
 def instance_attribute(run: Interpreter, instance: Instance, name: str, node: ir.Node) -> Value:
     """An attribute of an object: its own, its class's, or what another of its methods would set."""
     found = instance_cell(run, instance).get(name)
+    if found is not None and run.heap.assumed:
+        found = narrow(found, run.heap.assumed)
     if found is not None and not (isinstance(found, Const) and found.value is None and instance.id in run.standing):
         return found
     inherited = class_attribute(run, instance.cls, name)
@@ -358,7 +370,7 @@ def read_key(run: Interpreter, container: Container, key: Value) -> Value:
     if name is not None:
         found = entries.get(name)
         if found is not None:
-            return found
+            return narrow(found, run.heap.assumed)
         return entries.get(_ANY, Unknown("missing key"))
     values = [value for entry, value in entries.items() if entry[:1] in ("=", _ANY)]
     return union(values) if values else UNKNOWN

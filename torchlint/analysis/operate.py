@@ -17,6 +17,7 @@ from torchlint.analysis.values import (
     Container,
     Criterion,
     Function,
+    Guard,
     Instance,
     Items,
     Layer,
@@ -33,6 +34,9 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     cause_of,
+    conflicts,
+    either,
+    guarded,
     is_batch,
     is_pending,
     union,
@@ -179,18 +183,18 @@ def _plain(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> 
     shape = shapes.apply(bound)
     if isinstance(gives, str) and gives not in ("keep", "join"):
         return _made(bound, gives, shape, at, layer, None)  # type: ignore[arg-type]
-    out: list[Value] = []
+    out: list[tuple[Value, Guard]] = []
     for source in _sources(run, bound):
-        for part in alternatives(source):
+        for part, guard in guarded(source):
             kind = kind_of(part)
             result: Kind = kind
             if isinstance(gives, dict):
                 result = gives.get(kind, gives.get("otherwise", "unknown"))
             if result == kind and isinstance(part, Tensor):
-                out.append(_kept(bound, part, shape, at))
+                out.append((_kept(bound, part, shape, at), guard))
             else:
-                out.append(_made(bound, result, shape, at, layer, part))
-    return union(out)
+                out.append((_made(bound, result, shape, at, layer, part), guard))
+    return either(out)
 
 
 def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tensor:
@@ -457,7 +461,13 @@ def _combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
             return _fold(op, lefts[0].value, rights[0].value)
         return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN
     shape = shapes.broadcast(shapes.likely_shape(left), shapes.likely_shape(right))
-    return union(_pair(op, a, b, shape, at) for a in lefts for b in rights)
+    pairs = [
+        (_pair(op, a, b, shape, at), (*under_a, *under_b))
+        for a, under_a in guarded(left)
+        for b, under_b in guarded(right)
+        if not conflicts(under_a, dict(under_b))
+    ]
+    return either((value, frozenset(guard)) for value, guard in pairs)
 
 
 def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Value:

@@ -67,6 +67,7 @@ class Program:
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()
+        self.makers: set[int] = set()
         self.open_methods: dict[int, set[str]] = {}
         self.sought: set[str] = set()
         self.reading = max(IMPORTS_AT_LEAST, sum(map(project.size, roots)) // IMPORTS_SHARE)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from torchlint.analysis.values import Value, join
+from torchlint.analysis.values import ALWAYS, Guard, Test, Value, join
 
 Cell = dict[str, Value]
 
@@ -27,10 +27,11 @@ class State:
     """A heap of cells by number over a base that is never written to.
 
     A cell is copied on the first write after a fork. `changed` lists the cells written since the last fork, `forked` the
-    forks before, so that joining two states looks only at what was written since they parted.
+    forks before, so that joining two states looks only at what was written since they parted. `assumed` is how the tests
+    on the way here came out; where two states join, a value that one of them brings is kept under what only it assumes.
     """
 
-    __slots__ = ("base", "cells", "changed", "forked", "owned")
+    __slots__ = ("assumed", "base", "cells", "changed", "forked", "owned")
 
     def __init__(self, base: dict[int, Cell]) -> None:
         self.base = base
@@ -38,6 +39,7 @@ class State:
         self.owned: set[int] = set()
         self.changed: set[int] = set()
         self.forked: Fork | None = None
+        self.assumed: Mapping[Test, bool] = {}
 
     def read(self, cell: int) -> Cell:
         """The cell's entries, not to be written to."""
@@ -71,7 +73,12 @@ class State:
         other = State(self.base)
         other.cells = dict(self.cells)
         other.forked = self.forked
+        other.assumed = self.assumed
         return other
+
+    def assume(self, tests: Iterable[tuple[Test, bool]]) -> None:
+        """Go on knowing how these tests came out."""
+        self.assumed = {**self.assumed, **dict(tests)}
 
 
 def merge(states: Iterable[State | None]) -> State | None:
@@ -88,6 +95,11 @@ def merge(states: Iterable[State | None]) -> State | None:
 def _merge_into(first: State, other: State) -> None:
     parted, changed = written_since(first, other)
     mine, base = first.cells, first.base
+    under_a = under_b = ALWAYS
+    if first.assumed is not other.assumed:
+        a_tests, b_tests = first.assumed.items(), other.assumed.items()
+        under_a, under_b = frozenset(a_tests - b_tests), frozenset(b_tests - a_tests)
+        first.assumed = dict(a_tests & b_tests)
     for cell in changed:
         a, b = mine.get(cell), other.cells.get(cell)
         if a is b:
@@ -97,7 +109,9 @@ def _merge_into(first: State, other: State) -> None:
         if a is None and b is None:
             continue
         mine[cell] = (
-            b if a is None and b is not None else _join_cells(a or {}, b if b is not None else other.read(cell))
+            b
+            if a is None and b is not None
+            else _join_cells(a or {}, b if b is not None else other.read(cell), under_a, under_b)
         )
     first.owned = set()
     first.changed = changed
@@ -119,7 +133,7 @@ def written_since(a: State, b: State) -> tuple[Fork | None, set[int]]:
     return x, changed
 
 
-def _join_cells(a: Cell, b: Cell) -> Cell:
+def _join_cells(a: Cell, b: Cell, under_a: Guard, under_b: Guard) -> Cell:
     if a is b:
         return a
     out = dict(a)
@@ -131,5 +145,5 @@ def _join_cells(a: Cell, b: Cell) -> Cell:
             if key != INIT:
                 out[key] = value
         elif mine is not value:
-            out[key] = join(mine, value)
+            out[key] = join(mine, value, under_a, under_b)
     return out

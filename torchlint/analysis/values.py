@@ -6,8 +6,8 @@ a finding is certain only if all of them are wrong, so none may be dropped in si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -89,10 +89,31 @@ class Value(msgspec.Struct, frozen=True, eq=False):
     """A possibility, or several."""
 
 
+class Test(NamedTuple):
+    """A condition of the code: whether `subject` counts as true, or whether it equals a constant.
+
+    The subject is the value that was tested, which is one object as long as its name is not bound anew, or a way from one.
+    """
+
+    subject: object
+    equals: tuple[object, ...] = ()
+
+
+Guard = frozenset[tuple[Test, bool]]
+"""How tests must have come out."""
+
+ALWAYS: Guard = frozenset()
+MAX_GUARD = 6
+
+
 class Union(Value, frozen=True, eq=False):
-    """Several possibilities, none of them a Union; which one it is depends on what the code does not fix."""
+    """Several possibilities, none of them a Union; which one it is depends on what the code does not fix.
+
+    `guards` says of each of them which tests must have come out how, as far as that is known; empty if of none.
+    """
 
     alternatives: tuple[Value, ...]
+    guards: tuple[Guard, ...] = ()
 
 
 Source = Literal["parameter", "batch", "other"]
@@ -300,22 +321,93 @@ def alternatives(value: Value) -> tuple[Value, ...]:
     parts: tuple[Value, ...] = value.alternatives  # type: ignore[attr-defined]
     for part in parts:
         if type(part) is Lazy:
-            return alternatives(union([p for q in parts for p in alternatives(q)]))
+            return alternatives(_settled(value))  # type: ignore[arg-type]
     return parts
 
 
-def join(a: Value, b: Value) -> Value:
-    """Either of two values."""
+def guarded(value: Value) -> tuple[tuple[Value, Guard], ...]:
+    """The possibilities of a value, lazy ones computed, each with what must hold for it."""
+    if type(value) is Lazy:
+        return guarded(value.force())
+    if type(value) is not Union:
+        return ((value, ALWAYS),)
+    if any(type(part) is Lazy for part in value.alternatives):
+        return guarded(_settled(value))
+    return tuple(zip(value.alternatives, value.guards or (ALWAYS,) * len(value.alternatives), strict=True))
+
+
+def _settled(value: Union) -> Value:
+    """A union with its lazy parts computed."""
+    guards = value.guards or (ALWAYS,) * len(value.alternatives)
+    return either(
+        (inner, _both(guard, within))
+        for part, guard in zip(value.alternatives, guards, strict=True)
+        for inner, within in guarded(part)
+    )
+
+
+def conflicts(guard: Guard, assumed: Mapping[Test, bool]) -> bool:
+    """Whether what must hold for a possibility cannot hold together with what is assumed."""
+    for test, outcome in guard:
+        known = assumed.get(test)
+        if known is not None and known is not outcome:
+            return True
+        if outcome and test.equals:
+            for other, held in assumed.items():
+                if held and other.equals and other.subject == test.subject and other.equals != test.equals:
+                    return True
+    return False
+
+
+def narrow(value: Value, assumed: Mapping[Test, bool]) -> Value:
+    """A value without the possibilities that what is assumed rules out. Computes nothing lazy."""
+    if type(value) is not Union or not value.guards:
+        return value
+    kept = [
+        (part, guard)
+        for part, guard in zip(value.alternatives, value.guards, strict=True)
+        if not conflicts(guard, assumed)
+    ]
+    return value if len(kept) == len(value.alternatives) or not kept else either(kept)
+
+
+def _both(a: Guard, b: Guard) -> Guard:
+    """Both guards together; of too many tests, none is kept of the second."""
+    if not b or a is b:
+        return a
+    both = a | b
+    return both if len(both) <= MAX_GUARD else a or b
+
+
+def join(a: Value, b: Value, under_a: Guard = ALWAYS, under_b: Guard = ALWAYS) -> Value:
+    """Either of two values, the first under one guard, the second under another."""
     if a is b:
         return a
-    return union((a, b))
+    if not under_a and not under_b and not _has_guards(a) and not _has_guards(b):
+        return union((a, b))
+    return either((*_under(a, under_a), *_under(b, under_b)))
+
+
+def _has_guards(value: Value) -> bool:
+    return type(value) is Union and bool(value.guards)
+
+
+def _under(value: Value, guard: Guard) -> Iterable[tuple[Value, Guard]]:
+    """The possibilities of a value, each under one more guard. Computes nothing lazy."""
+    if type(value) is not Union:
+        return ((value, guard),)
+    guards = value.guards or (ALWAYS,) * len(value.alternatives)
+    return ((part, _both(within, guard)) for part, within in zip(value.alternatives, guards, strict=True))
 
 
 def union(values: Iterable[Value]) -> Value:
     """Any of several values: equal ones once, tensors of one kind merged into one."""
     parts: list[Value] = []
-    for value in values:
+    rest = iter(values)
+    for value in rest:
         if type(value) is Union:
+            if value.guards:
+                return either((each, ALWAYS) for each in (*parts, value, *rest))
             for part in value.alternatives:
                 _add(parts, part)
         else:
@@ -329,18 +421,43 @@ def union(values: Iterable[Value]) -> Value:
     return Union(tuple(parts))
 
 
-def _add(parts: list[Value], part: Value) -> None:
+def either(pairs: Iterable[tuple[Value, Guard]]) -> Value:
+    """Any of several values, none of them a Union but those that lazy ones turn out to be, each under its guard.
+
+    Of possibilities that are merged, only what must hold for all of them is kept.
+    """
+    parts: list[Value] = []
+    guards: list[Guard] = []
+    for outer, guard in pairs:
+        for part, within in _under(outer, guard):
+            index = _add(parts, part)
+            if index == len(guards):
+                guards.append(within)
+            else:
+                guards[index] &= within
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return UNKNOWN
+    if len(parts) > MAX_ALTERNATIVES or any(part is TOO_MANY for part in parts):
+        return TOO_MANY
+    return Union(tuple(parts), tuple(guards) if any(guards) else ())
+
+
+def _add(parts: list[Value], part: Value) -> int:
+    """Add a possibility, or merge it into one that is there; its index."""
     kind = type(part)
     merge = _MERGERS.get(kind)
     for index, other in enumerate(parts):
         if other is part:
-            return
+            return index
         if merge is not None and type(other) is kind:
             merged = merge(other, part)
             if merged is not None:
                 parts[index] = merged
-                return
+                return index
     parts.append(part)
+    return len(parts) - 1
 
 
 def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
