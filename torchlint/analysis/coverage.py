@@ -46,11 +46,19 @@ class Observed(msgspec.Struct, frozen=True):
 UNSEEN = Sight("unknown")
 
 
+class _Glance(msgspec.Struct, frozen=True):
+    """A loss call in one calling context."""
+
+    loss: str
+    input: Sight
+    target: Sight
+
+
 class Ledger:
-    """What was noted in a run, by call."""
+    """What was noted in a run: `calls` by place and calling context, the others by place or function."""
 
     def __init__(self) -> None:
-        self.calls: dict[tuple[object, ...], LossCall] = {}
+        self.calls: dict[NodeRef, dict[tuple[object, ...], _Glance]] = {}
         self.led: set[NodeRef] = set()
         self.evaluated: set[NodeRef] = set()
         self.unresolved: dict[NodeRef, StepRef] = {}
@@ -68,13 +76,16 @@ class Observer(Recorder):
         self._wrapped: dict[int, Lazy] = {}
 
     def record(self, event: Event) -> None:
-        if isinstance(event, LossCall):
-            key = self.frame.key
-            self.ledger.calls[*key, event.at, event.about] = event
-            self.ledger.led.update(
-                NodeRef(path, node) for path, node in pairwise(key) if isinstance(path, str) and isinstance(node, int)
-            )
         super().record(event)
+        if not isinstance(event, LossCall):
+            return
+        key, fuel = self.frame.key, self.fuel
+        glance = _Glance(event.name, _sight(event, "input"), _sight(event, "target"))
+        self.fuel = fuel  # looking closer is no step of the run
+        self.ledger.calls.setdefault(event.at, {})[*key, event.about] = glance
+        self.ledger.led.update(
+            NodeRef(path, node) for path, node in pairwise(key) if isinstance(path, str) and isinstance(node, int)
+        )
 
     def unresolved(self, node: ir.Node, callee: Value) -> None:
         if isinstance(node, ir.Call) and looks_like_loss(node):
@@ -166,12 +177,9 @@ _NO_CALLER = "no caller in sight"
 
 def observe(ledger: Ledger, program: Program, paths: Iterable[str]) -> tuple[Observed, ...]:
     """What was seen of each loss call, by place, and of each call in these files that looks like one."""
-    by_place: dict[NodeRef, list[LossCall]] = {}
-    for call in ledger.calls.values():
-        by_place.setdefault(call.at, []).append(call)
-    out = [_seen(at, calls, ledger.unresolved.get(at)) for at, calls in by_place.items()]
+    out = [_seen(at, list(calls.values()), ledger.unresolved.get(at)) for at, calls in ledger.calls.items()]
     for at, node, function in _look_alikes(program, paths):
-        cause = None if at in by_place else _why_not(at, function, ledger, program)
+        cause = None if at in ledger.calls else _why_not(at, function, ledger, program)
         if cause is not None:
             out.append(Observed(at, _spelled(node.func), Sight("unknown", cause=cause), UNSEEN, UNSEEN))
     return tuple(out)
@@ -206,11 +214,11 @@ def _why_not(at: NodeRef, function: ir.FunctionDef | None, ledger: Ledger, progr
     return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: no known loss in sight")
 
 
-def _seen(at: NodeRef, calls: list[LossCall], unresolved: StepRef | None) -> Observed:
-    names = tuple(sorted({call.name for call in calls}))
+def _seen(at: NodeRef, calls: list[_Glance], unresolved: StepRef | None) -> Observed:
+    names = tuple(sorted({call.loss for call in calls}))
     criterion = Sight("partly" if unresolved is not None else "known", names, unresolved)
-    best = [min((_sight(call, role) for call in calls), key=_rank) for role in ("input", "target")]
-    return Observed(at, " or ".join(names), criterion, *best)
+    given, target = min((call.input for call in calls), key=_rank), min((call.target for call in calls), key=_rank)
+    return Observed(at, " or ".join(names), criterion, given, target)
 
 
 def _rank(sight: Sight) -> tuple[int, bool]:
@@ -250,7 +258,7 @@ def _is_dark(value: Value) -> bool:
 # ---- calls that look like a loss
 
 _LOSS_NAME = re.compile(
-    r"(?:^|_)(?:loss(?:es)?|criterions?|criteria|crit|loss_?(?:fn|func|f))(?:$|_|\d)", re.IGNORECASE
+    r"(?:^|_)(?:loss(?:es)?|criterions?|criteria|crit|lossfn|lossfunc)(?:$|[_\dA-Z])|[a-z](?:Loss|Criterion)(?:$|[_\dA-Z])"
 )
 _NO_LOSS = re.compile(
     r"^_*(?:get|build|make|create|init|setup|parse|log|print|plot|draw|update|add|append|save|load|record|register|set|"
