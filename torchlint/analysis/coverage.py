@@ -74,6 +74,7 @@ class Observer(Recorder):
         self._met: StepRef | None = None
         self._filled: dict[tuple[object, ...], Value] = {}
         self._wrapped: dict[int, Lazy] = {}
+        self._stopped: dict[str, str] = {}
 
     def record(self, event: Event) -> None:
         super().record(event)
@@ -97,8 +98,12 @@ class Observer(Recorder):
             self.ledger.unresolved[at] = cause
 
     def not_run(self, function: ir.FunctionDef | ir.Lambda) -> None:
+        name = function.name if isinstance(function, ir.FunctionDef) else "<lambda>"
+        why = "it calls itself, or calls are nested too deeply"
         if self.fuel <= 0:
             self.ledger.not_run.add(id(function))
+            why = _SPENT
+        self._stopped[f"result of {name}"] = f"`{name}` is not run: {why}"
 
     def eval(self, node: ir.Expr) -> Value:
         """The value of an expression; where nothing is known of it, with the cause."""
@@ -152,7 +157,7 @@ class Observer(Recorder):
         if value.reason.startswith(_PARAMETER):
             return self._parameter(value.reason.removeprefix(_PARAMETER), at)
         if value.reason:
-            return StepRef(at, self._unread(value.reason) or value.reason)
+            return StepRef(at, self._stopped.get(value.reason) or self._unread(value.reason) or value.reason)
         return met or StepRef(at, f"`{_spelled(node)}`")
 
     def _parameter(self, name: str, at: NodeRef) -> StepRef:
@@ -173,6 +178,7 @@ class Observer(Recorder):
 
 _PARAMETER = "parameter "
 _NO_CALLER = "no caller in sight"
+_SPENT = "the steps for one entry are used up"
 
 
 def observe(ledger: Ledger, program: Program, paths: Iterable[str]) -> tuple[Observed, ...]:
@@ -210,7 +216,7 @@ def _why_not(at: NodeRef, function: ir.FunctionDef | None, ledger: Ledger, progr
     if id(function) in program.visited:
         return StepRef(at, f"not reached in `{function.name}`")
     if id(function) in ledger.not_run:
-        return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: the steps are used up")
+        return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: {_SPENT}")
     return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: no known loss in sight")
 
 
