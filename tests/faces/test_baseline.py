@@ -186,12 +186,17 @@ def test_the_file_is_replaced_as_a_whole(tree: Tree, torchlint: Run, monkeypatch
 def test_likely_findings(tree: Tree, torchlint: Run) -> None:
     likely = """\
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+CRITERIA = {"logits": nn.BCEWithLogitsLoss(), "probabilities": nn.BCELoss()}
 
-def loss_of(logits, labels, kind):
-    criterion = nn.BCEWithLogitsLoss() if kind else nn.BCELoss()
-    return criterion(torch.sigmoid(logits), labels)
+
+def train(model, loader, kind, one_hot):
+    criterion = CRITERIA[kind]
+    for x, y in loader:
+        target = F.one_hot(y).float() if one_hot else y
+        criterion(torch.sigmoid(model(x)), target).backward()
 """
     root = tree({"a.py": likely})
     assert (torchlint("check").code, torchlint("check", "--confidence", "likely").code) == (0, 1)
