@@ -28,10 +28,24 @@ def test_findings(page: Page, case: Case) -> None:
     assert not (message := testing.lint_case(case, page.path)), message
 
 
+@pytest.mark.parametrize(("page", "case"), CASES)
+def test_fixes(page: Page, case: Case) -> None:
+    """Fixes make what the page shows, repair what they are for, bring nothing new, and leave nothing for a second run."""
+    assert not (message := testing.fix_case(case, page.path)), message
+
+
+@pytest.mark.parametrize("page", OF_LOSSES, ids=lambda page: Path(page.path).stem)
+def test_a_page_says_how_far_its_fixes_go(page: Page) -> None:
+    """The key `fix` is the safest kind of fix that the examples have."""
+    kinds = testing.fix_kinds(page)
+    best = next((kind for kind in ("safe", "unsafe") if kind in kinds), "none")
+    assert load()[Path(page.path).stem].fix == best
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("page", "case"), CASES)
 def test_execution(page: Page, case: Case) -> None:
-    """Each example runs under torch, through every marked line, and raises what it declares."""
+    """Each example runs under torch, through every marked line, and raises what it declares; repaired, it is as corrected."""
     pytest.importorskip("torch")
     assert not (message := testing.run_case(case, page.path)), message
 

@@ -9,7 +9,10 @@ A page holds its examples in four sections. A `###` heading in one of them start
 
 In a case, ```py is linted, ```py fixed is the corrected code and must be clean, and ```toml holds settings of
 `[tool.torchlint]` for this case. Every block without a path is a file of its own. A fixed block with a path replaces
-the file of that path. With torch, each block is also executed, every marked line must really run, and an error that
+the file of that path. ```py autofixed is what `torchlint check --fix` makes of the code before it, and ```py autofixed
+unsafe what it makes with `--unsafe-fixes`, apart from the marks; every fix, shown or not, must repair what it is for,
+bring nothing new and leave nothing for a second one. With torch, repaired code is executed, too, and its `loss` is that
+of the corrected code. Each block is also executed, every marked line must really run, and an error that
 torch raises must be declared at its line by `# raises: RuntimeError`. Anywhere on a page, ```py damage is executed
 with torch, and what it prints must be what the ```text output block behind it says.
 """
@@ -23,7 +26,10 @@ import re
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from math import isclose
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal
@@ -35,7 +41,7 @@ from torchlint.config import Settings, parse
 from torchlint.errors import RulebookError
 
 if TYPE_CHECKING:
-    from torchlint.engine import Report
+    from torchlint.engine import Fixed, Report
 
 SectionKind = Literal["Bad", "Good", "Across files", "Known limits"]
 
@@ -46,7 +52,10 @@ _MARK = re.compile(r"#\s*(error|todo-error):\s*\[([^\]]*)\]")
 _RAISES = re.compile(r"#\s*raises:\s*(\w+)")
 _NUMBER = re.compile(r"-?\d+\.\d+|-?\d+|nan")
 _DECIMAL = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.]*\.\d)")
+_ANY_MARK = re.compile(r"[ \t]*#\s*(?:error|todo-error|raises):.*$", re.MULTILINE)
 _UNNAMED = "example.py"
+_AUTOFIXED = {"autofixed": False, "autofixed unsafe": True}
+_FLAGS = ("", "fixed", *_AUTOFIXED)
 _LANGUAGES = ("py", "python")
 
 
@@ -183,8 +192,8 @@ class _Reader:
             self.claims.append(Claim(self.damage, block))
             self.damage = None
         elif self.kind and language in (*_LANGUAGES, "toml"):
-            if block.flag not in ("", "fixed"):
-                known = "'fixed', 'damage' or nothing"
+            if block.flag not in _FLAGS:
+                known = "'fixed', 'autofixed', 'autofixed unsafe', 'damage' or nothing"
                 raise PageError(f"{self.origin}:{number}: ```{language} {flag}: the flag is {known}")
             last = self.cases[-1]
             self.cases[-1] = msgspec.structs.replace(last, blocks=(*last.blocks, block))
@@ -219,7 +228,7 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 def _groups(case: Case, origin: str) -> list[_Group]:
-    code = [block for block in case.blocks if block.language in _LANGUAGES]
+    code = [block for block in case.blocks if block.language in _LANGUAGES and block.flag not in _AUTOFIXED]
     named = {block.path: block for block in code if block.path and not block.flag}
     fixes = {block.path: block for block in code if block.path and block.flag}
     groups: list[_Group] = []
@@ -237,6 +246,30 @@ def _groups(case: Case, origin: str) -> list[_Group]:
     return groups
 
 
+class _Repair(msgspec.Struct, frozen=True):
+    """Code to be repaired: the corrected code if the page has it, and by `unsafe` what a fix is to make of it."""
+
+    group: _Group
+    corrected: _Group | None
+    expected: dict[bool, dict[str, Block]]
+
+
+def _repairs(case: Case, origin: str) -> list[_Repair]:
+    groups = _groups(case, origin)
+    plain = [group for group in groups if not group.fixed]
+    out: list[_Repair] = []
+    for index, group in enumerate(plain):
+        start = max(block.line for block in group.files.values())
+        end = min(plain[index + 1].files[_UNNAMED].line if index + 1 < len(plain) else sys.maxsize, sys.maxsize)
+        corrected = [g for g in groups if g.fixed and any(start < b.line < end for b in g.files.values())]
+        expected: dict[bool, dict[str, Block]] = {}
+        for block in case.blocks:
+            if block.flag in _AUTOFIXED and start < block.line < end:
+                expected.setdefault(_AUTOFIXED[block.flag], {})[block.path or _UNNAMED] = block
+        out.append(_Repair(group, corrected[0] if corrected else None, expected))
+    return out
+
+
 # ---------------------------------------------------------------------- linting
 
 
@@ -247,7 +280,89 @@ def run_page(path: Path, settings: Settings | None = None) -> list[CaseResult]:
     Raises PageError or RulebookError for a page that cannot be read, ConfigError for settings that cannot be used.
     """
     page = read_page(path)
-    return [CaseResult(case.title, case.line, lint_case(case, page.path, settings)) for case in page.cases]
+    return [
+        CaseResult(
+            case.title,
+            case.line,
+            "\n".join(filter(None, (check(case, page.path, settings) for check in (lint_case, fix_case)))),
+        )
+        for case in page.cases
+    ]
+
+
+def fix_case(case: Case, origin: str, settings: Settings | None = None) -> str:
+    """What is wrong with the fixes of a case, one line each: with what they make, and with what is found in that.
+
+    Raises PageError and ConfigError as `lint_case`.
+    """
+    chosen = _settings(case, origin, settings or Settings())
+    return "\n".join(
+        line
+        for repair in _repairs(case, origin)
+        if case.kind != "Good"
+        for unsafe in (False, True)
+        for line in _judged(repair, chosen, unsafe=unsafe)
+    )
+
+
+def fix_kinds(page: Page) -> set[str]:
+    """The safeties of the fixes in a page's cases for its own rule."""
+    from torchlint.engine import check_texts  # noqa: PLC0415  # as in lint_case
+
+    return {
+        fix.safety
+        for case in page.cases
+        for group in _groups(case, page.path)
+        for each in check_texts(group.texts(), _settings(case, page.path, Settings())).diagnostics
+        if each.code == Path(page.path).stem
+        for fix in each.fixes
+    }
+
+
+def _fixed(repair: _Repair, settings: Settings, *, unsafe: bool) -> tuple[Fixed, dict[str, str]]:
+    """What the fixes come to, and the texts after them."""
+    from torchlint.engine import fix_texts  # noqa: PLC0415  # as in lint_case
+
+    fixed = fix_texts(repair.group.texts(), settings, unsafe=unsafe)
+    after = {path: data.decode() for path, data in fixed.after.items()}
+    return fixed, repair.group.texts() | after
+
+
+def _judged(repair: _Repair, settings: Settings, *, unsafe: bool) -> Iterator[str]:
+    from torchlint.engine import check_texts, fix_texts  # noqa: PLC0415  # as in lint_case
+
+    fixed, texts = _fixed(repair, settings, unsafe=unsafe)
+    where = f"line {min(block.line for block in repair.group.files.values())}"
+    mode = "--fix --unsafe-fixes" if unsafe else "--fix"
+    before = Counter(_findings(check_texts(repair.group.texts(), settings)))
+    after = Counter(_findings(fixed.report))
+    gone = Counter((each.code, each.place.path) for each in fixed.repaired)
+    for code, path in sorted(set(after)):
+        if after[code, path] > before[code, path]:
+            yield f"{where}: {mode} brings {code} into {path}"
+        elif after[code, path] > before[code, path] - gone[code, path]:
+            yield f"{where}: {mode} does not repair {code} in {path}"
+    for each in fixed.waiting:
+        yield f"{where}: {mode} leaves out a fix of {each.code}"
+    if fix_texts(texts, settings, unsafe=unsafe).after:
+        yield f"{where}: {mode} changes the code again when it is run twice"
+    if unsafe in repair.expected:
+        yield from _compared(repair, texts, repair.expected[unsafe], mode)
+
+
+def _findings(report: Report) -> list[tuple[str, str]]:
+    return [(each.code, each.place.path) for each in report.diagnostics]
+
+
+def _compared(repair: _Repair, texts: Mapping[str, str], expected: Mapping[str, Block], mode: str) -> Iterator[str]:
+    """What differs between the texts and those of the page, marks apart; a file that the page does not show stays."""
+    for path, block in repair.group.files.items():
+        wanted = expected.get(path, block)
+        got, said = (_ANY_MARK.sub("", text).splitlines() for text in (texts[path], wanted.text))
+        for number, (line, claim) in enumerate(zip_longest(got, said, fillvalue="")):
+            if line != claim:
+                yield f"line {wanted.line + number}: {mode} makes {line.strip()!r}, the page says {claim.strip()!r}"
+                break
 
 
 def lint_case(case: Case, origin: str, settings: Settings | None = None) -> str:
@@ -336,8 +451,28 @@ def run_code(path: Path) -> list[CaseResult]:
 
 
 def run_case(case: Case, origin: str) -> str:
-    """Execute the blocks of a case with torch. What differs, one line each."""
-    return "\n".join(line for group in _groups(case, origin) for line in _execute(group))
+    """Execute the blocks of a case with torch, and what fixes make of them. What differs, one line each."""
+    lines = [line for group in _groups(case, origin) for line in _execute(group).lines]
+    if case.kind != "Good":
+        lines += [line for repair in _repairs(case, origin) for line in _run_repair(repair, case, origin)]
+    return "\n".join(lines)
+
+
+def _run_repair(repair: _Repair, case: Case, origin: str) -> Iterator[str]:
+    """Execute repaired code in which nothing is found any more; its loss is that of the corrected code, if there is one."""
+    fixed, texts = _fixed(repair, _settings(case, origin, Settings()), unsafe=True)
+    if not fixed.after or fixed.report.diagnostics:
+        return
+    files = {path: msgspec.structs.replace(block, text=texts[path]) for path, block in repair.group.files.items()}
+    run = _execute(_Group(files, fixed=True))
+    for line in run.lines:
+        yield f"after --fix --unsafe-fixes, {line}"
+    if repair.corrected is None:
+        return
+    wanted = _execute(repair.corrected).loss
+    if wanted and run.loss and not _alike(run.loss, wanted):
+        where = f"line {min(block.line for block in repair.group.files.values())}"
+        yield f"{where}: the loss is {run.loss} after the fix and {wanted} in the corrected code"
 
 
 def run_claim(claim: Claim) -> str:
@@ -381,7 +516,21 @@ def unproven_numbers(page: Page) -> list[str]:
     return [number for number in _DECIMAL.findall(page.why) if number.lstrip("-") not in proven]
 
 
-def _execute(group: _Group) -> Iterator[str]:
+def _alike(loss: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two losses are the same but for rounding."""
+    return len(loss) == len(other) and all(
+        isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in zip(loss, other, strict=True)
+    )
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """What came of executing files: what differs from what they declare, and the numbers of the last file's `loss`."""
+
+    lines: list[str]
+    loss: list[float]
+
+
+def _execute(group: _Group) -> _Run:
     import torch  # noqa: PLC0415  # linting works without
 
     torch.manual_seed(0)
@@ -391,8 +540,8 @@ def _execute(group: _Group) -> Iterator[str]:
             target = root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.text, "utf-8")
-        ran, error = _import_all(root, group.files)
-        yield from _judge(group, root, ran, error)
+        ran, error, loss = _import_all(root, group.files)
+        return _Run(list(_judge(group, root, ran, error)), loss)
 
 
 def _judge(group: _Group, root: Path, ran: set[tuple[str, int]], error: Exception | None) -> Iterator[str]:
@@ -429,8 +578,9 @@ def _place(error: Exception | None, files: Mapping[str, Block]) -> tuple[str, in
     return found
 
 
-def _import_all(root: Path, paths: Iterable[str]) -> tuple[set[tuple[str, int]], Exception | None]:
-    """Import every file as a module; the lines that ran, by absolute path, and the error that stopped it."""
+def _import_all(root: Path, paths: Iterable[str]) -> tuple[set[tuple[str, int]], Exception | None, list[float]]:
+    """Import every file as a module; the lines that ran, by absolute path, the error that stopped it, the last `loss`."""
+    loss: list[float] = []
     ran: set[tuple[str, int]] = set()
     prefix = f"{root}/"
 
@@ -449,16 +599,18 @@ def _import_all(root: Path, paths: Iterable[str]) -> tuple[set[tuple[str, int]],
     try:
         for path in paths:
             name = path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__")
-            importlib.import_module(name.replace("/", "."))
+            module = importlib.import_module(name.replace("/", "."))
+            if hasattr(getattr(module, "loss", None), "detach"):
+                loss = module.loss.detach().flatten().tolist()
     except Exception as error:  # noqa: BLE001  # whatever an example raises is compared with what it declares
-        return ran, error
+        return ran, error, loss
     finally:
         sys.settrace(tracing)
         sys.path[:] = places
         for name in set(sys.modules) - before:
             if any(str(place).startswith(str(root)) for place in _places(sys.modules[name])):
                 del sys.modules[name]
-    return ran, None
+    return ran, None, loss
 
 
 def _places(module: Any) -> list[str]:

@@ -78,7 +78,8 @@ def kldiv_reduction_mean(call: LossCall) -> Iterator[Verdict]:
     """The mean over samples and classes, which is the divergence divided by the number of classes."""
     given = [part for part in call.arg("input") if isinstance(part, Tensor) and part.kind == "log_simplex"]
     if call.loss.id == "kl_div" and call.reduction == "mean" and given and len(given) == len(call.arg("input")):
-        yield Verdict({}, given[0].trail, plan=SetOption(call.use.made or call.at, "reduction", '"batchmean"'))
+        plan = SetOption(call.use.made or call.at, "reduction", '"batchmean"')
+        yield Verdict({}, given[0].trail, plan=None if "size_average" in call.options else plan)
 
 
 @rule("TLN406", on=Backward)
