@@ -226,6 +226,11 @@ def _names_import(code: Code, func: ir.Expr, name: str) -> bool:
     return all(isinstance(each, (ir.Import, ir.ImportFrom)) for each in bound)
 
 
+def _is_named(code: Code, call: ir.Call) -> bool:
+    """Whether what is called is an import's name, the same whoever calls the code around it."""
+    return isinstance(call.func, (ir.Name, ir.Attribute)) and _names_import(code, call.func, call.func.name)
+
+
 def _is_layer_of(code: Code, call: ir.Call, made: NodeRef) -> bool:
     """Whether the called layer is made in the call, or is what the file's only assignment to that name or attribute makes."""
     layer = code.node(made)
@@ -271,8 +276,7 @@ def _always_this_loss(code: Code, use: Use) -> bool:
     if not isinstance(call, ir.Call):
         return False
     if use.made is None:
-        func = call.func
-        return isinstance(func, (ir.Name, ir.Attribute)) and _names_import(code, func, func.name)
+        return _is_named(code, call)
     made = code.node(use.made) if use.made.path == code.path else None
     if made is None:
         return False
@@ -620,15 +624,18 @@ def _set_option(plan: SetOption, code: Code) -> _Change | None:
     call = code.node(plan.at)
     if not isinstance(call, ir.Call) or any(arg.star for arg in call.args):
         return None
-    title = f"Say `{plan.name}={plan.value}`"
-    for arg in call.args:
-        if arg.keyword == plan.name:
-            return _Change(title, [code.edit(*code.outer_range(arg.value), plan.value)], True)
-    if not call.args:
+    option = f"{plan.name}={plan.value}"
+    title = f"Say `{option}`"
+    given = [arg.value for arg in call.args if arg.keyword == plan.name]
+    if given:
+        edit = code.edit(*code.outer_range(given[0]), plan.value)
+    elif call.args:
+        end = code.outer_range(call.args[-1].value)[1]
+        edit = code.edit(end, end, f", {option}")
+    else:
         end = code.range(call)[1] - 1
-        return _Change(title, [code.edit(end, end, f"{plan.name}={plan.value}")], True)
-    end = code.outer_range(call.args[-1].value)[1]
-    return _Change(title, [code.edit(end, end, f", {plan.name}={plan.value}")], True)
+        edit = code.edit(end, end, option)
+    return _Change(title, [edit], _is_named(code, call))
 
 
 def _call_result(plan: CallResult, code: Code) -> _Change | None:
@@ -647,4 +654,4 @@ def _call_result(plan: CallResult, code: Code) -> _Change | None:
     if options:
         behind = code.outer_range(places[-1].value)[1]
         edits.append(code.edit(behind, code.outer_range(options[-1].value)[1]))
-    return _Change(title, edits, not _loses_comment(code, edits))
+    return _Change(title, edits, _is_named(code, call) and not _loses_comment(code, edits))
