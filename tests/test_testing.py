@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from torchlint import testing
+from torchlint import repair, testing
+from torchlint.analysis.ir import Call
+from torchlint.findings import Applied, Use
+from torchlint.repair import Open
 from torchlint.testing import CaseResult, PageError, parse_examples
 
 SIGMOID = """import torch
@@ -120,6 +123,44 @@ Net = nn.Identity
     assert [result.message for result in testing.run_code(page(tmp_path, text))] == [""]
 
 
+REPAIRED = MARKED.replace("torch.sigmoid(model(x))", "model(x)")
+"""What --fix makes of MARKED, with its mark, which is not compared."""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"```py\n{MARKED}\n```\n```py autofixed\n{REPAIRED}\n```\n", ""),
+        (
+            f"```py\n{MARKED}\n```\n```py autofixed\n{CLEAN}\n```\n",
+            "--fix makes 'p = model(x)', the page says",
+        ),
+        (f"```py\n{MARKED}\n```\n```py autofixed unsafe\n{MARKED}\n```\n", "--fix --unsafe-fixes makes 'p ="),
+        # a block belongs to the code before it
+        (f"```py\n{MARKED}\n```\n```py autofixed\n{REPAIRED}\n```\n```py\n{MARKED}\n```\n", ""),
+        (f"```py\n{MARKED}\n```\n```py\n{CLEAN}\n```\n```py autofixed\n{REPAIRED}\n```\n", "--fix makes"),
+    ],
+)
+def test_fixes_are_compared_with_the_page(text: str, said: str, tmp_path: Path) -> None:
+    message = only(lint(tmp_path, f"## Bad\n{text}"))
+    assert message.partition(": ")[2].startswith(said)
+    assert bool(message) == bool(said)
+
+
+def test_a_fix_that_repairs_nothing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def useless(applied: Applied, use: Use, code_of: Open) -> object:
+        code = code_of(use.call.path)
+        call = code.node(use.call)
+        assert isinstance(call, Call)
+        start = code.range(call.args[0].value)[0]
+        return repair._Change("a blank", [code.edit(start, start, " ")], True)
+
+    monkeypatch.setattr(repair, "_drop", useless)
+    message = only(lint(tmp_path, f"## Bad\n```py\n{MARKED}\n```\n"))
+    assert "--fix does not repair TLN101" in message
+    assert "--fix changes the code again when it is run twice" in message
+
+
 def test_settings_of_a_case(tmp_path: Path) -> None:
     text = f'## Good\n```toml\nignore = ["TLN101"]\n```\n```py\n{BAD}\n```\n'
     assert only(lint(tmp_path, text)) == ""
@@ -129,7 +170,7 @@ def test_settings_of_a_case(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("## Bad\n```py\nx = 1\n", "page.md:2: this block is never closed"),
-        ("## Bad\n```py fix\nx = 1\n```\n", "page.md:2: ```py fix: the flag is 'fixed', 'damage' or nothing"),
+        ("## Bad\n```py fix\nx = 1\n```\n", "page.md:2: ```py fix: the flag is 'fixed', 'autofixed', "),
         ("```py damage\nx = 1\n```\n", "page.md:1: a ```text output block must follow this damage block"),
         ("```text output\nx\n```\n", "page.md:1: an output block must follow a ```py damage block"),
         ("## Bad\n`a.py`\n```py\n1\n```\n```py\n2\n```\n", "page.md:6: in a case of several files, a path line"),
