@@ -177,10 +177,10 @@ def _inputs(paths: Sequence[str], settings: Settings, stdin: bytes | None, stdin
     return _Inputs(files, lambda path: given[path] if path in given else read_bytes(path), missed)
 
 
-def check_texts(files: Mapping[str, str], settings: Settings | None = None) -> Report:
+def check_texts(files: Mapping[str, str], settings: Settings | None = None, *, coverage: bool = False) -> Report:
     """Lint texts held in memory, by relative name such as `models/net.py`; imports among them are followed."""
     names = [os.path.normpath(path) for path in files]
-    return _run(names, _Reader(_held(files)), settings or Settings(), None)
+    return _run(names, _Reader(_held(files)), settings or Settings(), None, coverage=coverage)
 
 
 def _held(files: Mapping[str, str]) -> Callable[[str], bytes]:
