@@ -157,6 +157,20 @@ class Comparison(Event, frozen=True, eq=False, kw_only=True):
         return (self.value,) if 0 < self.number < 1 else ()
 
 
+class Thresholded(Event, frozen=True, eq=False, kw_only=True):
+    """What a loss or a sigmoid takes for logits elsewhere is compared with a number between 0 and 1.
+
+    `trail` is the value's way, the place where it is taken for logits last.
+    """
+
+    number: float
+    trail: Trail
+
+    @property
+    def note(self) -> str:
+        return f"compared with {self.number:g} as if it were a probability"
+
+
 class Backward(Event, frozen=True, eq=False, kw_only=True):
     """`value.backward()`, or of a wrapper `accelerator.backward(value)`. `seeded` says that a gradient to begin with is given."""
 

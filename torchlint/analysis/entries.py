@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from torchlint.analysis import invoke, ir, objects
-from torchlint.analysis.calls import Event
+from torchlint.analysis.calls import Event, LossCall
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
+from torchlint.analysis.thresholds import ROUNDING, fraction_compared
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
@@ -25,17 +26,28 @@ class Recorder(Interpreter):
 
     def __init__(self, program: Program) -> None:
         super().__init__(program)
-        self.watched, self.watched_ops, self.harmless = watched(), watched_ops(), harmless()
+        self.watched, self.watched_ops, self.harmless = watched(), watched_ops() | ROUNDING, harmless()
 
     def record(self, event: Event) -> None:
         """Judge an event."""
         key = (*self.frame.key, self.frame.path, event.at.node, event.about)
         found = self.program.findings[key] = judge(event)
+        self._note(key, event)
         for judged in self.choices:
             judged.keys.append(key)
             judged.found = judged.found or any(finding.code not in self.harmless for finding in found)
         if self.entries and any(_is_open(part) for value in event.waits_for() for part in alternatives(value)):
             self.entries[-1].open = True
+
+    def _note(self, key: tuple[object, ...], event: Event) -> None:
+        """Remember what a loss takes for logits and what is compared with a probability's threshold."""
+        seen, branch, sure = self.program.thresholds, self.frame.branch, not self.choices
+        if isinstance(event, LossCall):
+            seen.loss(event, branch, sure)
+            return
+        found = fraction_compared(event)
+        if found is not None and self.fuel > 0:
+            seen.compared((*key, "threshold"), event, *found, branch, sure)
 
 
 def _site(key: tuple[object, ...]) -> tuple[object, ...]:
@@ -68,6 +80,8 @@ class Entries:
 
     def findings(self) -> tuple[Finding, ...]:
         """What was found so far, each finding once."""
+        for key, event, sure in self.program.thresholds.misplaced():
+            self.program.findings[key] = judge(event, sure)
         out: dict[tuple[object, ...], Finding] = {}
         plans: dict[tuple[object, ...], list[dict[str, Plan | None]]] = {}
         for key, found in self.program.findings.items():

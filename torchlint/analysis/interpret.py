@@ -65,6 +65,7 @@ class Frame:
     __slots__ = (
         "assumed",
         "autocast",
+        "branch",
         "captured",
         "cell",
         "class_cell",
@@ -85,6 +86,7 @@ class Frame:
         self.key = key
         self.training = training
         self.autocast = NO_AUTOCAST
+        self.branch: tuple[tuple[int, int], ...] = ()
         self.class_cell = False
         self.captured = False
         self.assumed: Mapping[Test, bool] = {}
@@ -151,6 +153,7 @@ class Interpreter:
         self.escaped: list[Instance] = []
         self.entries: list[Entry] = []
         self.choices: list[invoke.Judged] = []
+        self.forks = 0
 
     # ---- where we are
 
@@ -361,15 +364,17 @@ class Interpreter:
 
     def branches(self, runs: Sequence[Callable[[], None]]) -> None:
         """Run alternatives, each from the current state, and join what comes out."""
-        before = self.heap
+        before, frame = self.heap, self.frame
         outcomes: list[State | None] = []
-        for run in runs[:-1]:
-            self.state = before.fork()
+        outer = frame.branch
+        self.forks += 1
+        fork = self.forks
+        for side, run in enumerate(runs):
+            self.state = before.fork() if side < len(runs) - 1 else before
+            frame.branch = (*outer, (fork, side))
             run()
             outcomes.append(self.state)
-        self.state = before
-        runs[-1]()
-        outcomes.append(self.state)
+        frame.branch = outer
         self.state = merge(outcomes)
 
     def assign_stmt(self, stmt: ir.Assign) -> None:
@@ -806,7 +811,7 @@ class Interpreter:
         rights = [self.eval(item) for item in node.rights]
         if len(rights) == 1 and Comparison in self.watched:
             operate.tell_comparison(self, left, node.ops[0], rights[0], node)
-        return operate.compare(left, node.ops, rights)
+        return operate.compare(left, node.ops, rights, self.ref(node))
 
     def conditional(self, node: ir.Conditional) -> Value:
         verdict = self.truth(node.test)

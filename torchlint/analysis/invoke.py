@@ -42,11 +42,13 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     cause_of,
+    computed,
     either,
     guarded,
     is_batch,
     is_pending,
     join,
+    may_learn,
     narrow,
     union,
 )
@@ -207,15 +209,22 @@ def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
 def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
     """Whether a call of something that was not read yet may wait: it calls no loss and changes none of its arguments."""
     low = name.lower()
+    measured = bool(run.program.thresholds)
     if name in run.program.vocabulary.words or "loss" in low or "criterion" in low:
         return False
     for value in args.all():
-        for part in value.alternatives if isinstance(value, Union) else (value,):
+        for part in computed(value):
             if isinstance(part, (Criterion, Container)) or (isinstance(part, Instance) and _criteria_of(run, part)):
                 return False
             if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
                 return False
+            if run.program.thresholds.is_claimed(part) or (measured and _is_model(part)):
+                return False
     return True
+
+
+def _is_model(part: Value) -> bool:
+    return isinstance(part, Layer) or (isinstance(part, Instance) and _is_module(part.cls))
 
 
 def _call_later(run: Interpreter, callee: Value, args: Args, node: ir.Node, *sources: Value) -> Value:
@@ -328,12 +337,16 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
     definition = function.node
     if isinstance(definition, ir.Lambda):
         return True
+    if ir.THRESHOLD in definition.words:
+        return True
     changes = not _CHANGERS.isdisjoint(definition.words)
     for value in args.all():
-        for part in value.alternatives if isinstance(value, Union) else (value,):
+        for part in computed(value):
             if isinstance(part, Criterion) or (changes and isinstance(part, Container)):
                 return True
             if isinstance(part, Extern) and run.contracts.is_loss(run.program.canonical(part.name)):
+                return True
+            if run.program.thresholds.is_claimed(part):
                 return True
             if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
                 return True
@@ -401,6 +414,7 @@ def call_now(
     cell = program.new_cell()
     program.parents[cell] = function.frame
     frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
+    frame.branch = run.frame.branch
     frame.function = function
     frame.owner = function.owner
     frame.assumed = run.heap.assumed
@@ -804,13 +818,15 @@ def _loss_value(run: Interpreter, record: LossCall) -> Value:
         shape = Shape(())
     elif reduction is not None and record.loss.shapes != "index":
         shape = shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
-    attached = [part.attached for part in record.arg("input") if isinstance(part, Tensor)]
+    attached = any(map(may_learn, record.args.values()))
+    cuts = [part.cut for part in record.arg("input") if isinstance(part, Tensor)]
     return Tensor(
         "loss",
         record.name,
         shape=shape,
         dtype="float",
-        attached=not attached or any(attached),
+        attached=attached,
+        cut=cuts[0] if not attached and cuts and None not in cuts else None,
         loss=record.loss,
         per_sample=record.at if reduction == "none" and shape != Shape(()) else None,
     )
@@ -1224,6 +1240,8 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if op is not None:
         bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
         return operate.apply(run, bound, node)
+    if name in ("numpy", "tolist", "item"):
+        return Tensor(attached=False, batched=is_batch(receiver), origin=None if receiver is UNKNOWN else receiver)
     if name == "scale" and len(args.positional) == 1 and _is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
@@ -1256,7 +1274,13 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             return objects.DIMENSION
         return Size(receiver)
     if name in ("item", "tolist", "numpy"):
-        return Tensor(receiver.kind, receiver.activation, shape=receiver.shape, attached=False, trail=receiver.trail)
+        origin = receiver if receiver.kind == "unknown" and receiver.origin is None else receiver.origin
+        cut = receiver.cut
+        if receiver.attached and receiver.kind in operate.LEARNT:
+            cut = StepRef(run.ref(node), f"`.{name}()` cuts off the gradient")
+        return msgspec.structs.replace(
+            receiver, attached=False, squeezed=None, flattened=None, origin=origin, per_sample=None, cut=cut
+        )
     if name in ("dim", "numel", "nelement", "ndimension"):
         return objects.DIMENSION
     if name in ("backward", "requires_grad_", "retain_grad", "register_hook"):

@@ -13,6 +13,9 @@ import msgspec
 SETS_ITEM = "[]="
 """The word that stands in `words` for an assignment to an item."""
 
+THRESHOLD = "<.5"
+"""The word that stands in `words` for a comparison with a number between 0 and 1, or with what is called a threshold."""
+
 SETS_ATTRIBUTE = ".="
 """The word that stands in `words` for an assignment to an attribute."""
 

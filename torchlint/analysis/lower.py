@@ -73,6 +73,7 @@ class Lowering:
         self.keep = keep
         self.nodes: list[cst.CSTNode] = []
         self.words: set[str] = set()
+        self.fractions: frozenset[str] = frozenset()
         self.yields = False
 
     def module(self, tree: cst.Module, path: str) -> ir.Module:
@@ -289,13 +290,14 @@ class Lowering:
     def function(self, node: cst.FunctionDef) -> ir.Stmt:
         number = self.new(node)
         decorators = tuple(self.expr(item.decorator) for item in node.decorators)
-        outer_words, outer_yields = self.words, self.yields
+        outer_words, outer_yields, outer_fractions = self.words, self.yields, self.fractions
         self.words, self.yields = set(), False
         params = self.params(node.params)
+        self.fractions = frozenset(p.name for p in params if p.default is not None and _is_fraction(p.default))
         returns = None if node.returns is None else self.expr(node.returns.annotation)
         body = self.suite(node.body)
         words, yields = frozenset(self.words), self.yields
-        self.words, self.yields = outer_words, outer_yields
+        self.words, self.yields, self.fractions = outer_words, outer_yields, outer_fractions
         self.words.update(words)
         self.words.add(node.name.value)
         return ir.FunctionDef(number, node.name.value, params, body, decorators, returns, words, yields)
@@ -363,6 +365,8 @@ class Lowering:
     def call(self, node: cst.Call) -> ir.Expr:
         number = self.new(node)
         func = self.expr(node.func)
+        if isinstance(func, ir.Attribute) and func.name in _ORDER_METHODS:
+            self.words.add(ir.THRESHOLD)
         return ir.Call(number, func, tuple(self.argument(arg) for arg in node.args))
 
     def argument(self, node: cst.Arg) -> ir.Argument:
@@ -433,7 +437,10 @@ class Lowering:
         number = self.new(node)
         left = self.expr(node.left)
         ops = tuple(_COMPARE_OPS.get(type(item.operator), "?") for item in node.comparisons)
-        return ir.Compare(number, left, ops, tuple(self.expr(item.comparator) for item in node.comparisons))
+        rights = tuple(self.expr(item.comparator) for item in node.comparisons)
+        if ops[0] in _ORDER and (_is_threshold(left, self.fractions) or _is_threshold(rights[0], self.fractions)):
+            self.words.add(ir.THRESHOLD)
+        return ir.Compare(number, left, ops, rights)
 
     def conditional(self, node: cst.IfExp) -> ir.Expr:
         number = self.new(node)
@@ -564,6 +571,21 @@ _AUG_OPS: dict[type, str] = {
     cst.BitXorAssign: "^",
 }
 _UNARY_OPS: dict[type, str] = {cst.Minus: "-", cst.Plus: "+", cst.Not: "not", cst.BitInvert: "~"}
+_ORDER = ("<", "<=", ">", ">=")
+_ORDER_METHODS = frozenset(("gt", "ge", "lt", "le", "greater", "greater_equal", "less", "less_equal", "round"))
+
+
+def _is_fraction(node: ir.Expr) -> bool:
+    return isinstance(node, ir.Constant) and isinstance(node.value, float) and 0 < node.value < 1
+
+
+def _is_threshold(node: ir.Expr, fractions: frozenset[str]) -> bool:
+    """Whether an operand is a number between 0 and 1, a parameter with such a default, or called a threshold."""
+    if isinstance(node, (ir.Name, ir.Attribute)):
+        return node.name in fractions or "thr" in node.name.lower()
+    return _is_fraction(node)
+
+
 _COMPARE_OPS: dict[type, str] = {
     cst.Equal: "==",
     cst.NotEqual: "!=",

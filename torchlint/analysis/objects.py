@@ -40,6 +40,7 @@ from torchlint.analysis.values import (
     is_batch,
     is_pending,
     join,
+    may_learn,
     narrow,
     union,
 )
@@ -528,7 +529,8 @@ def item(run: Interpreter, value: Value, index: int) -> Value:
         elif isinstance(part, Container) and part.kind != "dict":
             out.append(_item_of_list(run, part, index))
         elif isinstance(part, Unknown):
-            out.append(part)
+            # Another object: the items of something unknown are not the same value.
+            out.append(Unknown(part.reason, part.source, part.cause))
         elif isinstance(part, Instance):
             found = instance_cell(run, part).get(_ITEMS)
             out.append(item(run, found, index) if found is not None else UNKNOWN)
@@ -596,7 +598,8 @@ def _picked(part: Tensor, key: Value, number: int | None) -> Value:
     if row:
         return _row(part)
     kind = part.kind if part.dim != 0 else "unknown"
-    return msgspec.structs.replace(part, kind=kind, shape=None, squeezed=None, flattened=None)
+    origin = part if part.kind == "unknown" and part.origin is None else part.origin
+    return msgspec.structs.replace(part, kind=kind, shape=None, squeezed=None, flattened=None, origin=origin)
 
 
 def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -> Value:
@@ -757,7 +760,8 @@ def _overwritten(part: Tensor, value: Value) -> Value:
     """A tensor some entries of which were set: the kind stays only if the entries are of the same kind."""
     same = all(isinstance(new, Tensor) and new.kind == part.kind for new in alternatives(value))
     kind = part.kind if same else "unknown"
-    return msgspec.structs.replace(part, kind=kind, dim=None)
+    attached = part.attached or may_learn(value)
+    return msgspec.structs.replace(part, kind=kind, dim=None, origin=None, attached=attached)
 
 
 def _set_list_item(run: Interpreter, part: Container, key: Value, value: Value) -> None:

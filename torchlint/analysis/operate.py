@@ -39,6 +39,7 @@ from torchlint.analysis.values import (
     guarded,
     is_batch,
     is_pending,
+    may_learn,
     union,
 )
 from torchlint.contracts import Kind, Op
@@ -164,7 +165,12 @@ def transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
     if op.items == "values_indices" and _has_dimension(bound):
         values = _plain(run, bound, at, layer)
         indices = Tensor(
-            "class_index", shape=shapes.apply(bound), dtype="int", attached=False, batched=is_batch(bound.input)
+            "class_index",
+            spelled(bound.name),
+            shape=shapes.apply(bound),
+            dtype="int",
+            attached=False,
+            batched=is_batch(bound.input),
         )
         return Tuple((values, indices))
     return _plain(run, bound, at, layer)
@@ -206,7 +212,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         dim=part.dim if op.shape in ("keep", "broadcast") else None,
         shape=shape,
         dtype=part.dtype if op.dtype == "keep" else op.dtype,
-        attached=part.attached and op.gradient == "keep",
+        attached=_attached(bound, part),
         batched=part.batched,
         squeezed=squeezed,
         flattened=flattened,
@@ -217,7 +223,18 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         loss=part.loss,
         per_sample=None if op.shape == "reduce" and not _has_dimension(bound) else part.per_sample,
         negated=part.negated is not (op.id == "neg"),
+        origin=_origin(bound, part),
+        cut=_cut(bound, part, at),
     )
+
+
+def _origin(bound: Bound, part: Value) -> Value | None:
+    """The value that the result of an operation is a copy, a view or a part of, or the sigmoid of; None if it is another."""
+    if bound.op.gives not in ("keep", "join") or bound.op.id.startswith("clamp"):
+        return None
+    if not isinstance(part, Tensor):
+        return part if part is not UNKNOWN else None
+    return part if part.origin is None and part.kind == "unknown" else part.origin
 
 
 def _history(
@@ -242,11 +259,51 @@ def _history(
     return None, None
 
 
-def _made_attached(bound: Bound, part: Value | None) -> bool:
+def _squashed(bound: Bound) -> Value | None:
+    """What a sigmoid is applied to."""
+    if bound.op.id not in ("sigmoid", "sigmoid_"):
+        return None
+    parts = alternatives(bound.input)
+    part = parts[0]
+    if len(parts) != 1 or part is UNKNOWN or not isinstance(part, (Tensor, Unknown)):
+        return None
+    return part.origin if isinstance(part, Tensor) and part.kind == "unknown" and part.origin is not None else part
+
+
+def _attached(bound: Bound, part: Value | None) -> bool:
     """Whether gradients may flow through the result of an operation to what it is made of."""
-    if bound.op.gradient == "cut":
+    op = bound.op
+    if op.gradient == "cut":
         return shapes.is_true(bound.named.get("requires_grad"))
-    return not (isinstance(part, Tensor) and not part.attached)
+    if op.layers and not op.functions and not op.methods:
+        return True  # it has weights of its own
+    if may_learn(bound.input if part is None else part):
+        return True
+    if op.in_place and any(map(may_learn, bound.rest)):
+        return True
+    return any(may_learn(value) for name, value in bound.named.items() if name in _TENSORS)
+
+
+_TENSORS = frozenset("weight bias other mat2 input2 x2 end src source tensors value".split())
+"""Parameters of operations, besides the first, through which a gradient may flow."""
+
+LEARNT: frozenset[Kind] = frozenset(
+    {"raw", "probability", "simplex", "log_simplex", "log_probability", "bounded", "loss"}
+)
+"""The kinds of what layers and activations give."""
+
+
+def _cut(bound: Bound, part: Value | None, at: NodeRef) -> StepRef | None:
+    """Where the gradient of what an operation is applied to was cut off, if it had one: before, or here."""
+    parts = alternatives(bound.input) if part is None else (part,)
+    first = parts[0]
+    if not all(isinstance(each, Tensor) for each in parts) or not isinstance(first, Tensor):
+        return None
+    if bound.op.gradient == "keep":
+        return None if _attached(bound, part) else first.cut
+    if all(isinstance(each, Tensor) and each.attached and each.kind in LEARNT for each in parts):
+        return StepRef(at, f"`{spelled(bound.name)}` cuts off the gradient")
+    return first.cut
 
 
 def _unsqueezed(bound: Bound, part: Value | None, squeezed: NodeRef | None, at: NodeRef) -> Shape | None:
@@ -285,7 +342,7 @@ def _made(
         dim=shapes.const_int(bound.option("dim")),
         shape=shape,
         dtype="unknown" if dtype == "keep" else dtype,
-        attached=_made_attached(bound, part),
+        attached=_attached(bound, part),
         batched=is_batch(source),
         squeezed=squeezed,
         flattened=flattened,
@@ -293,6 +350,12 @@ def _made(
         applied=Applied(at, bound.name, layer.at if layer is not None else None) if op.id in _BY_LOSSES else None,
         trail=trail,
         cause=cause_of(source) if kind == "unknown" else None,
+        cut=_cut(bound, part, at),
+        origin=_squashed(bound)
+        if kind in ("probability", "simplex")
+        else None
+        if part is None
+        else _origin(bound, part),
     )
 
 
@@ -360,7 +423,6 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
     value = bound.input
     parts = alternatives(value)
     shape = Shape(()) if all(isinstance(p, Const) and isinstance(p.value, (int, float)) for p in parts) else None
-    cut = bound.op.gradient == "cut"
     kinds = {kind_of(part) for part in parts}
     kind = kinds.pop() if len(kinds) == 1 else "unknown"
     trail = next((part.trail for part in parts if isinstance(part, Tensor)), None)
@@ -370,7 +432,16 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         activation = parts[0].activation
     else:
         activation = ""
-    return Tensor(kind, activation, shape=shape, dtype=dtype, attached=not cut, batched=is_batch(value), trail=trail)
+    return Tensor(
+        kind,
+        activation,
+        shape=shape,
+        dtype=dtype,
+        attached=_attached(bound, None),
+        batched=is_batch(value),
+        trail=trail,
+        cut=_cut(bound, None, at),
+    )
 
 
 _SPECIAL: dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]] = {
@@ -461,24 +532,33 @@ def _combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
             return _fold(op, lefts[0].value, rights[0].value)
         return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN
     shape = shapes.broadcast(shapes.likely_shape(left), shapes.likely_shape(right))
+    ones, others = guarded(left), guarded(right)
+    if op in "+-":
+        ones, others = _terms(ones), _terms(others)
     pairs = [
         (_pair(op, a, b, shape, at), (*under_a, *under_b))
-        for a, under_a in guarded(left)
-        for b, under_b in guarded(right)
+        for a, under_a in ones
+        for b, under_b in others
         if not conflicts(under_a, dict(under_b))
     ]
     return either((value, frozenset(guard)) for value, guard in pairs)
+
+
+def _terms(parts: tuple[tuple[Value, Guard], ...]) -> tuple[tuple[Value, Guard], ...]:
+    """The possibilities of a term: where it may be the number 0, what it is otherwise counts."""
+    kept = tuple(each for each in parts if _number(each[0]) != 0)
+    return kept if any(isinstance(part, Tensor) for part, _ in kept) else parts
 
 
 def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Value:
     kind, main = _operator_kind(op, a, b)
     source = main if isinstance(main, Tensor) else (a if isinstance(a, Tensor) else b)
     if not isinstance(source, Tensor):
-        return UNKNOWN
+        return Const(0) if op == "*" and 0 in (_number(a), _number(b)) else UNKNOWN
     trail = source.trail
     if kind not in (source.kind, "unknown"):
         trail = Trail(StepRef(at, f"`{op}` gives {KIND_WORDS[kind]}"), trail)
-    attached = [part.attached for part in (a, b) if isinstance(part, Tensor)]
+    attached = may_learn(a) or may_learn(b)
     tensors = [part for part in (a, b) if isinstance(part, Tensor)]
     whole = all(isinstance(p, Const) or (isinstance(p, Tensor) and p.dtype == "int") for p in (a, b)) and op != "/"
     return Tensor(
@@ -486,7 +566,8 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         activation=source.activation,
         shape=shape,
         dtype="int" if whole else "float" if source.dtype == "float" else "unknown",
-        attached=any(attached),
+        attached=attached,
+        cut=_cut_of_pair(op, kind, tensors, attached),
         batched=is_batch(a) or is_batch(b),
         squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
         flattened=tensors[0].flattened if len(tensors) == 1 else None,
@@ -497,6 +578,14 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         per_sample=next((part.per_sample for part in tensors if part.per_sample is not None), None),
         negated=source.negated is not _turns_sign(op, a, b),
     )
+
+
+def _cut_of_pair(op: str, kind: Kind, tensors: Sequence[Tensor], attached: bool) -> StepRef | None:
+    """Where a gradient was cut off: of all that `a op b` is made of, or of one term of a sum of losses."""
+    if attached and not (op in "+-" and kind == "loss"):
+        return None
+    terms = [part.cut for part in tensors if not part.attached or part.kind == "loss"]
+    return next((cut for cut in terms if cut is not None), None)
 
 
 def _turns_sign(op: str, a: Value, b: Value) -> bool:
@@ -614,6 +703,7 @@ _COMPARISONS = {
     "gt": ">", "greater": ">", "ge": ">=", "greater_equal": ">=", "lt": "<", "less": "<", "le": "<=", "less_equal": "<=",
     "eq": "==", "ne": "!=", "not_equal": "!=",
 }  # fmt: skip
+_SIGMOIDS = frozenset(("sigmoid", ".sigmoid", ".Sigmoid", "Sigmoid"))
 _MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 
 
@@ -622,11 +712,13 @@ def tell_comparison(run: Interpreter, left: Value, op: str, right: Value, node: 
     number = number_of(right)
     if number is None:
         left, op, right, number = right, _MIRRORED.get(op, ""), left, number_of(left)
+    if number == 0 and is_pending(left) and _SIGMOIDS.isdisjoint(run.program.words(run.frame.path)):
+        return
     if number is not None and op in _MIRRORED and not isinstance(left, Const):
         run.record(Comparison(run.ref(node), op, run.frame.training, value=left, op=op, number=number))
 
 
-def compare(left: Value, ops: Sequence[str], rights: Sequence[Value]) -> Value:
+def compare(left: Value, ops: Sequence[str], rights: Sequence[Value], at: NodeRef) -> Value:
     """The value of a comparison: known for constants and for None, a mask for tensors."""
     if len(ops) == 1:
         verdict = _compare_known(left, ops[0], rights[0])
@@ -634,7 +726,12 @@ def compare(left: Value, ops: Sequence[str], rights: Sequence[Value]) -> Value:
             return Const(verdict)
         for part in (left, rights[0]):
             if isinstance(part, Tensor):
-                return Tensor("class_index", shape=part.shape, dtype="bool", attached=False, batched=part.batched)
+                cut = part.cut
+                if part.attached and part.kind in LEARNT:
+                    cut = StepRef(at, f"`{ops[0]}` cuts off the gradient")
+                return Tensor(
+                    "class_index", ops[0], shape=part.shape, dtype="bool", attached=False, batched=part.batched, cut=cut
+                )
     return UNKNOWN
 
 

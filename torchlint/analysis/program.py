@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.state import Cell
+from torchlint.analysis.thresholds import Thresholds
 from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value, alternatives
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
@@ -65,6 +66,7 @@ class Program:
         self.vocabulary = Vocabulary(word.decode() for word in self.contracts.loss_words())
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
+        self.thresholds = Thresholds()
         self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()
         self.makers: set[int] = set()

@@ -165,7 +165,9 @@ class Tensor(Value, frozen=True, eq=False):
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
     `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call;
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
-    sample, as long as nothing took their mean or sum.
+    sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
+    one that a sigmoid was applied to if it is a probability, as long as nothing else was done to it. `cut` is where the
+    gradient of an output of layers was cut off that it is made of, wholly or as one term of a sum.
     `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
     forgotten when the shape changes again. `unsqueezed` is the shape before that `squeeze()`. `applied` is where the activation
     is applied, as long as only such operations follow as could be done to its input as well.
@@ -188,6 +190,8 @@ class Tensor(Value, frozen=True, eq=False):
     loss: Loss | None = None
     per_sample: NodeRef | None = None
     negated: bool = False
+    origin: Value | None = None
+    cut: StepRef | None = None
 
 
 class Const(Value, frozen=True, eq=False):
@@ -480,6 +484,8 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         loss=a.loss if a.loss is b.loss else None,
         per_sample=a.per_sample if b.per_sample is not None else None,
         negated=a.negated,
+        origin=a.origin if a.origin is b.origin else None,
+        cut=a.cut if b.cut is not None else None,
     )
 
 
@@ -551,6 +557,27 @@ def is_pending(value: Value) -> bool:
     if kind is Lazy:
         return not value.result  # type: ignore[attr-defined]
     return kind is Union and any(is_pending(part) for part in value.alternatives)  # type: ignore[attr-defined]
+
+
+def may_learn(value: Value) -> bool:
+    """Whether a gradient may flow through a value. Computes nothing lazy."""
+    return any(
+        part.attached if isinstance(part, Tensor) else not isinstance(part, (Const, Tuple)) and not _is_item(part)
+        for part in computed(value)
+    )
+
+
+def _is_item(part: Value) -> bool:
+    return isinstance(part, Unknown) and part.source == "batch"
+
+
+def computed(value: Value) -> tuple[Value, ...]:
+    """The possibilities of a value as far as they were computed; what was not is one of them as it is."""
+    if isinstance(value, Lazy):
+        return computed(value.result[0]) if value.result else (value,)
+    if isinstance(value, Union):
+        return tuple(part for each in value.alternatives for part in computed(each))
+    return (value,)
 
 
 def is_batch(value: Value) -> bool:

@@ -65,6 +65,8 @@ class Vocabulary:
         self._block(stmt.body, "class" if isinstance(stmt, ir.ClassDef) else "function")
         self._local = around
         is_model = isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words)
+        if scope == "class" and _names_loss(stmt.name) and not self._losses.isdisjoint(stmt.words):
+            self.words.add(f".{stmt.name}")
         if scope != "module" or is_model:
             # Not a model that computes its loss itself: whoever mentions it need not come near the loss.
             return

@@ -100,14 +100,15 @@ def watched_ops() -> frozenset[str]:
     return frozenset(op for known in _CHECKS.get(OpCall, ()) for op in known.ops)
 
 
-def judge(event: Event) -> list[Finding]:
-    """All findings of all checks on an event."""
+def judge(event: Event, sure: bool = True) -> list[Finding]:
+    """All findings of all checks on an event; likely at most, if the event is not `sure`."""
     _load()
     findings = []
     for known in _CHECKS.get(type(event), ()):
         if not known.ops or event.about in known.ops:
             for verdict in known.check(event):
-                findings.append(_finding(known.code, event, verdict))
+                found = _finding(known.code, event, verdict)
+                findings.append(found if sure else msgspec.structs.replace(found, confidence="likely"))
     return findings
 
 
@@ -130,4 +131,4 @@ def _distinct(steps: list[StepRef]) -> Iterator[StepRef]:
 
 def _load() -> None:
     if not _CHECKS:
-        from torchlint.checks import kinds, shapes, usage  # noqa: F401, PLC0415  # they register themselves
+        from torchlint.checks import evaluation, kinds, shapes, usage  # noqa: F401, PLC0415  # they register themselves

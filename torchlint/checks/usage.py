@@ -56,6 +56,38 @@ def _may_be_labels(part: Value) -> bool:
     return isinstance(part, Unknown) and part.source == "batch"
 
 
+@rule("TLN403")
+def decisions_as_input(call: LossCall) -> Iterator[Verdict]:
+    """Class indices or a mask, which have no gradient, where a loss wants scores."""
+    accepted = call.accepts("input")
+    parts = call.arg("input")
+    chosen = [part for part in parts if isinstance(part, Tensor) and _is_decision(part)]
+    if accepted and "class_index" not in accepted and chosen and len(chosen) == len(parts):
+        cut = chosen[0].activation
+        yield Verdict({"activation": f"`{cut}`", "input": "prediction"}, chosen[0].trail)
+
+
+def _is_decision(part: Tensor) -> bool:
+    """Whether a tensor is what `argmax`, `max` or `topk` chose."""
+    return part.kind == "class_index" and part.dtype == "int" and part.activation.strip("().").endswith(_CHOOSE)
+
+
+_CHOOSE = ("argmax", "max", "topk", "argsort", "argmin")
+
+
+@rule("TLN403", on=Backward)
+def gradient_cut(call: Backward) -> Iterator[Verdict]:
+    """`backward()` on a loss, or on a sum with one, behind which the gradient was cut off."""
+    parts = alternatives(call.value)
+    cuts = [part for part in parts if isinstance(part, Tensor) and part.cut is not None]
+    if call.training and len(cuts) == len(parts):
+        first = cuts[0]
+        assert first.cut is not None
+        what = "one term of the loss" if first.attached else "the loss"
+        cut = first.cut.note.partition("`")[2].partition("`")[0]
+        yield Verdict({"activation": f"`{cut}`", "input": what}, Trail(first.cut, first.trail), first.cut.at)
+
+
 @rule("TLN404", on=OpCall, ops=("exp",))
 def focal_on_mean(call: OpCall) -> Iterator[Verdict]:
     """The probability of the right class, from a loss that is already the mean over the batch."""
