@@ -46,7 +46,8 @@ def test_a_page_says_how_far_its_fixes_go(page: Page) -> None:
 @pytest.mark.parametrize(("page", "case"), CASES)
 def test_execution(page: Page, case: Case) -> None:
     """Each example runs under torch, through every marked line, and raises what it declares; repaired, it is as corrected."""
-    pytest.importorskip("torch")
+    for name in ("torch", *testing.needs(case)):
+        pytest.importorskip(name)
     assert not (message := testing.run_case(case, page.path)), message
 
 

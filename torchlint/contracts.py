@@ -31,7 +31,9 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 
-Family = Literal["binary", "multiclass", "distribution", "regression", "margin", "embedding", "sequence", "overlap"]
+Family = Literal[
+    "binary", "multiclass", "distribution", "regression", "margin", "embedding", "sequence", "overlap", "focal"
+]
 ShapeRelation = Literal["equal", "broadcasts", "warns", "index", "free"]
 DType = Literal["unknown", "float", "int", "bool", "keep"]
 ShapeRule = Literal[
@@ -82,12 +84,30 @@ class Arg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     also: tuple[str, ...] = ()
 
 
+class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An option of a loss that changes what its input has to be: with `option` equal to `equals`, it `accepts` these kinds.
+
+    Without `equals` the option counts with any value but None and False. No `accepts` makes no demand.
+    """
+
+    option: str
+    equals: bool | int | str | None = None
+    accepts: tuple[Kind, ...] = ()
+
+    def holds(self, value: object) -> bool:
+        """Whether the option is set so."""
+        if self.equals is None:
+            return value is not None and value is not False
+        return type(value) is type(self.equals) and value == self.equals
+
+
 class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A loss: the names it is known by, its parameters, and how input and target shapes must relate.
 
     `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
     "index" takes the target without the class dimension, "free" makes no demand.
-    `autocast`: what CUDA autocast does with it.
+    `autocast`: what CUDA autocast does with it. `when`: options that change what the input has to be, the first that is
+    set counts.
     `options` are the constructor's parameters in positional order; `function_options` the functional's after its tensors.
     """
 
@@ -101,6 +121,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     class_dim: int | None = None
     reduction: str | None = "mean"
     autocast: Literal["runs", "raises"] = "runs"
+    when: tuple[When, ...] = ()
     id: str = ""
 
     def arg(self, role: str) -> Arg | None:
@@ -214,7 +235,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
     kinds: dict[str, dict[str, Kind]] = {}
     for table in tables:
         kinds.update(table.kinds)
-        losses.update({key: msgspec.structs.replace(loss, id=key) for key, loss in table.loss.items()})
+        losses.update({key: _checked(key, loss) for key, loss in table.loss.items()})
         ops.update({key: _resolved(key, op, kinds) for key, op in table.op.items()})
         wrappers.update({key: msgspec.structs.replace(wrapper, id=key) for key, wrapper in table.wrapper.items()})
         aliases.update(table.alias)
@@ -228,6 +249,14 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
         aliases=aliases,
     )
+
+
+def _checked(key: str, loss: Loss) -> Loss:
+    """The loss with its id, if the options that it speaks of are its own."""
+    for when in loss.when:
+        if when.option not in loss.options:
+            raise ContractError(f"loss.{key}.when: {when.option!r} is none of its options")
+    return msgspec.structs.replace(loss, id=key)
 
 
 def _resolved(key: str, op: Op, kinds: Mapping[str, Mapping[str, Kind]]) -> Op:

@@ -13,7 +13,8 @@ the file of that path. ```py autofixed is what `torchlint check --fix` makes of 
 unsafe what it makes with `--unsafe-fixes`, apart from the marks; every fix, shown or not, must repair what it is for,
 bring nothing new and leave nothing for a second one. With torch, repaired code is executed, too, and its `loss` is that
 of the corrected code. Each block is also executed, every marked line must really run, and an error that
-torch raises must be declared at its line by `# raises: RuntimeError`. Anywhere on a page, ```py damage is executed
+torch raises must be declared at its line by `# raises: RuntimeError`. A case whose code says `# needs: monai` is linted
+everywhere, and executed where that library is installed. Anywhere on a page, ```py damage is executed
 with torch, and what it prints must be what the ```text output block behind it says.
 """
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import io
 import re
 import sys
@@ -49,6 +51,7 @@ _FENCE = re.compile(r"(`{3,}|~{3,})(.*)")
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*")
 _PATH = re.compile(r"`?([\w./-]+\.py)`?:?")
 _MARK = re.compile(r"#\s*(error|todo-error):\s*\[([^\]]*)\]")
+_NEEDS = re.compile(r"#\s*needs:\s*(\w+)")
 _RAISES = re.compile(r"#\s*raises:\s*(\w+)")
 _NUMBER = re.compile(r"-?\d+\.\d+|-?\d+|nan")
 _DECIMAL = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.]*\.\d)")
@@ -446,8 +449,14 @@ def run_code(path: Path) -> list[CaseResult]:
     start from seed 0 in each block. Raises PageError for a page that cannot be read.
     """
     page = read_page(path)
-    results = [CaseResult(case.title, case.line, run_case(case, page.path)) for case in page.cases]
+    cases = [case for case in page.cases if all(importlib.util.find_spec(name) for name in needs(case))]
+    results = [CaseResult(case.title, case.line, run_case(case, page.path)) for case in cases]
     return [*results, *(CaseResult("damage", claim.code.line, run_claim(claim)) for claim in page.claims)]
+
+
+def needs(case: Case) -> list[str]:
+    """The libraries besides torch that a case has to be executed with."""
+    return sorted({name for block in case.blocks for name in _NEEDS.findall(block.text)})
 
 
 def run_case(case: Case, origin: str) -> str:

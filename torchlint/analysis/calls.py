@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from torchlint.analysis.shapes import Bound
-from torchlint.analysis.values import NO_AUTOCAST, Autocast, Const, Tensor, Trail, Value, alternatives
-from torchlint.contracts import Arg, Loss
+from torchlint.analysis.values import NO_AUTOCAST, Autocast, Const, Tensor, Trail, Unknown, Value, alternatives
+from torchlint.contracts import Arg, Loss, When
 from torchlint.findings import NodeRef, Use
 
 
@@ -92,9 +92,28 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
         return alternatives(self.args[found.name])
 
     def accepts(self, role: str) -> frozenset[str]:
-        """The kinds that are right for a role; empty if any is."""
+        """The kinds that are right for a role, as the loss is set up; empty if any is, or if that is not known."""
         found: Arg | None = self.loss.arg(role)
-        return frozenset(found.accepts) if found is not None else frozenset()
+        if found is None:
+            return frozenset()
+        if role == "input" and self.loss.when:
+            if "**" in self.options:
+                return frozenset()
+            for when in self.loss.when:
+                holds = self._holds(when)
+                if holds is not False:
+                    return frozenset(when.accepts if holds else ())
+        return frozenset(found.accepts)
+
+    def _holds(self, when: When) -> bool | None:
+        """Whether an option is set so, if the code fixes it."""
+        value = self.options.get(when.option)
+        if value is None:
+            return False
+        verdicts = {when.holds(part.value) if isinstance(part, Const) else None for part in alternatives(value)}
+        if when.equals is None and not any(isinstance(part, (Const, Unknown)) for part in alternatives(value)):
+            return True  # a function, an object
+        return verdicts.pop() if len(verdicts) == 1 else None
 
     def tensor(self, role: str) -> Tensor | None:
         """The argument of a role if it is certainly one tensor."""

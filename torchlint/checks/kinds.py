@@ -17,6 +17,9 @@ _GIVE_UNIT = (*_SIGMOID, "softmax", "softmax()")
 
 _UNIT: frozenset[Kind] = frozenset({"probability", "simplex"})
 
+_OUTPUTS: frozenset[Kind] = frozenset({"raw", "probability", "simplex"})
+"""What a model gives: a loss on overlaps wants either the first or the others."""
+
 _NOT_LOGS: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "nonnegative"})
 """No logarithm of a probability was taken. Bounded and whole numbers may be at most 0 and are left out."""
 
@@ -166,3 +169,38 @@ def sigmoid_then_bce(call: LossCall) -> Iterator[Verdict]:
         part = _all_of(call, frozenset({"probability"}))
         if part is not None and part.activation.lower().endswith(_SIGMOID):
             yield _verdict(part, _fused(call))
+
+
+@rule("TLN111")
+def loss_activation_mismatch(call: LossCall) -> Iterator[Verdict]:
+    """Scores or probabilities where a loss on overlaps, or a focal loss, as it is set up, wants the other."""
+    accepts = call.accepts("input")
+    if call.loss.family in ("overlap", "focal") and accepts:
+        part = _all_of(call, _OUTPUTS - accepts)
+        if part is not None:
+            words = {"wanted": _wanted(accepts), "remedy": _remedy(call, part.kind)}
+            verdict = _verdict(part)
+            yield Verdict({**verdict.values, **words}, verdict.trail)
+
+
+def _wanted(accepts: frozenset[str]) -> str:
+    for kind in ("raw", "probability"):
+        if kind in accepts:
+            return KIND_WORDS[kind]
+    return "to be told which activation to apply: one of its parts wants raw values, the other probabilities"
+
+
+def _remedy(call: LossCall, kind: Kind) -> str:
+    """What to write instead: an option that makes this kind right, or another input."""
+    options = [
+        f"{when.option}={when.equals}" for when in call.loss.when if kind in when.accepts and when.equals is not None
+    ]
+    given = call.loss.arg("input")
+    if not options and given is not None and kind in given.accepts:
+        options = [
+            f"it without {when.option}"
+            for when in call.loss.when
+            if kind not in when.accepts and when.option in call.options
+        ]
+    value = "Apply the activation before it" if kind == "raw" else "Pass the raw values"
+    return " or ".join([value, *(f"use {option}" for option in options)])
