@@ -161,6 +161,15 @@ def test_a_fix_that_repairs_nothing_is_named(tmp_path: Path, monkeypatch: pytest
     assert "--fix changes the code again when it is run twice" in message
 
 
+def test_a_case_of_a_library_is_executed_only_with_it(tmp_path: Path) -> None:
+    text = "## Good\n```py\n# needs: no_such_library\nimport no_such_library\n```\n"
+    assert only(lint(tmp_path, text)) == ""
+    assert testing.run_code(page(tmp_path, text)) == []
+    assert "does not raise ValueError" in only(
+        testing.run_code(page(tmp_path, "## Good\n```py\n# needs: json\nx = 1  # raises: ValueError\n```\n"))
+    )
+
+
 def test_settings_of_a_case(tmp_path: Path) -> None:
     text = f'## Good\n```toml\nignore = ["TLN101"]\n```\n```py\n{BAD}\n```\n'
     assert only(lint(tmp_path, text)) == ""

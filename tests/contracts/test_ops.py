@@ -554,6 +554,7 @@ def test_a_named_table_is_put_in() -> None:
     ("table", "said"),
     [
         ({"op": {"f": {"gives": "logits"}}}, "op.f.gives: 'logits' is none of"),
+        ({"loss": {"f": {"options": ["a"], "when": [{"option": "b"}]}}}, "loss.f.when: 'b' is none of its options"),
         ({"op": {"f": {"gives": {"logits": "raw"}}}}, "'logits' is no kind"),
         ({"op": {"f": {"gives": {"raw": "logits"}}}}, "own.toml"),
         ({"loss": {"f": {"shape": "equal"}}}, "own.toml: Object contains unknown field `shape`"),
