@@ -13,7 +13,7 @@ import msgspec
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import NO_AUTOCAST, Autocast, Const, Tensor, Trail, Unknown, Value, alternatives
 from torchlint.contracts import Arg, Loss, When
-from torchlint.findings import NodeRef, Use
+from torchlint.findings import NodeRef, StepRef, Use
 
 
 class Event(msgspec.Struct, frozen=True, eq=False):
@@ -191,10 +191,14 @@ class Thresholded(Event, frozen=True, eq=False, kw_only=True):
 
 
 class Backward(Event, frozen=True, eq=False, kw_only=True):
-    """`value.backward()`, or of a wrapper `accelerator.backward(value)`. `seeded` says that a gradient to begin with is given."""
+    """`value.backward()`, or of a wrapper `accelerator.backward(value)`. `seeded` says that a gradient to begin with is given.
+
+    `cuts` are, for each possibility of the value, where its gradient or that of one of its terms was cut off.
+    """
 
     value: Value
     seeded: bool = False
+    cuts: tuple[StepRef | None, ...] = ()
 
     @property
     def note(self) -> str:

@@ -194,12 +194,21 @@ _BACKWARD = frozenset(("backward", "manual_backward"))
 
 def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node) -> None:
     """`loss.backward()`, `accelerator.backward(loss)`, `self.manual_backward(loss)`."""
-    at, training = run.ref(node), run.frame.training
-    if all(isinstance(part, Tensor) for part in alternatives(receiver)):
-        seeded = bool(args.positional) or "gradient" in args.keywords or args.others is not None
-        run.record(Backward(at, ".backward()", training, value=receiver, seeded=seeded))
-    elif len(args.positional) == 1:
-        run.record(Backward(at, ".backward()", training, value=args.positional[0]))
+    value, seeded = receiver, bool(args.positional) or "gradient" in args.keywords or args.others is not None
+    if not all(isinstance(part, Tensor) for part in alternatives(receiver)):
+        if len(args.positional) != 1:
+            return
+        value, seeded = args.positional[0], False
+    cuts = tuple(_cut_of(run, part) for part in alternatives(value))
+    run.record(Backward(run.ref(node), ".backward()", run.frame.training, value=value, seeded=seeded, cuts=cuts))
+
+
+def _cut_of(run: Interpreter, part: Value) -> StepRef | None:
+    """Where the gradient of a loss, or of one of its terms, was cut off, if it is sure that there was one."""
+    cut = part.cut if isinstance(part, Tensor) else None
+    if cut is None or (cut.of is not None and not run.program.thresholds.is_claimed(cut.of)):
+        return None
+    return cut.step
 
 
 def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
@@ -1241,7 +1250,9 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
         bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
         return operate.apply(run, bound, node)
     if name in ("numpy", "tolist", "item"):
-        return Tensor(attached=False, batched=is_batch(receiver), origin=None if receiver is UNKNOWN else receiver)
+        origin = None if receiver is UNKNOWN else receiver
+        cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
+        return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut)
     if name == "scale" and len(args.positional) == 1 and _is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
@@ -1275,9 +1286,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
         return Size(receiver)
     if name in ("item", "tolist", "numpy"):
         origin = receiver if receiver.kind == "unknown" and receiver.origin is None else receiver.origin
-        cut = receiver.cut
-        if receiver.attached and receiver.kind in operate.LEARNT:
-            cut = StepRef(run.ref(node), f"`.{name}()` cuts off the gradient")
+        cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
         return msgspec.structs.replace(
             receiver, attached=False, squeezed=None, flattened=None, origin=origin, per_sample=None, cut=cut
         )

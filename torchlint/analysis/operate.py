@@ -16,6 +16,7 @@ from torchlint.analysis.values import (
     Const,
     Container,
     Criterion,
+    Cut,
     Function,
     Guard,
     Instance,
@@ -293,17 +294,28 @@ LEARNT: frozenset[Kind] = frozenset(
 """The kinds of what layers and activations give."""
 
 
-def _cut(bound: Bound, part: Value | None, at: NodeRef) -> StepRef | None:
+def _cut(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
     """Where the gradient of what an operation is applied to was cut off, if it had one: before, or here."""
     parts = alternatives(bound.input) if part is None else (part,)
-    first = parts[0]
-    if not all(isinstance(each, Tensor) for each in parts) or not isinstance(first, Tensor):
+    if len(parts) > 1 and not all(isinstance(each, Tensor) for each in parts):
         return None
+    first = parts[0]
     if bound.op.gradient == "keep":
-        return None if _attached(bound, part) else first.cut
-    if all(isinstance(each, Tensor) and each.attached and each.kind in LEARNT for each in parts):
-        return StepRef(at, f"`{spelled(bound.name)}` cuts off the gradient")
-    return first.cut
+        return first.cut if isinstance(first, Tensor) and not _attached(bound, part) else None
+    cuts = [cut_here(each, bound.name, at) for each in parts]
+    return cuts[0] if None not in cuts else None
+
+
+def cut_here(part: Value, name: str, at: NodeRef) -> Cut | None:
+    """Where the gradient of a value was cut off if it is cut off here, too."""
+    step = StepRef(at, f"`{spelled(name)}` cuts off the gradient")
+    if isinstance(part, Tensor):
+        if not part.attached or part.cut is not None:
+            return part.cut
+        if part.kind in LEARNT:
+            return Cut(step)
+        return Cut(step, part if part.origin is None else part.origin) if part.kind == "unknown" else None
+    return Cut(step, part) if isinstance(part, Unknown) and part is not UNKNOWN and part.source != "batch" else None
 
 
 def _unsqueezed(bound: Bound, part: Value | None, squeezed: NodeRef | None, at: NodeRef) -> Shape | None:
@@ -558,7 +570,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
     trail = source.trail
     if kind not in (source.kind, "unknown"):
         trail = Trail(StepRef(at, f"`{op}` gives {KIND_WORDS[kind]}"), trail)
-    attached = may_learn(a) or may_learn(b)
+    attached = (may_learn(a) or may_learn(b)) and not _is_weighed(op, a, b)
     tensors = [part for part in (a, b) if isinstance(part, Tensor)]
     whole = all(isinstance(p, Const) or (isinstance(p, Tensor) and p.dtype == "int") for p in (a, b)) and op != "/"
     return Tensor(
@@ -580,7 +592,17 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
     )
 
 
-def _cut_of_pair(op: str, kind: Kind, tensors: Sequence[Tensor], attached: bool) -> StepRef | None:
+def _is_weighed(op: str, a: Value, b: Value) -> bool:
+    """Whether one of two factors is a measure that nothing learns from, and the other its weight from a setting."""
+    measured = [
+        part
+        for part in (a, b)
+        if isinstance(part, Tensor) and part.cut is not None and not part.attached and part.shape == Shape(())
+    ]
+    return op in "*/" and len(measured) == 1 and any(isinstance(part, Unknown) for part in (a, b))
+
+
+def _cut_of_pair(op: str, kind: Kind, tensors: Sequence[Tensor], attached: bool) -> Cut | None:
     """Where a gradient was cut off: of all that `a op b` is made of, or of one term of a sum of losses."""
     if attached and not (op in "+-" and kind == "loss"):
         return None
@@ -726,9 +748,7 @@ def compare(left: Value, ops: Sequence[str], rights: Sequence[Value], at: NodeRe
             return Const(verdict)
         for part in (left, rights[0]):
             if isinstance(part, Tensor):
-                cut = part.cut
-                if part.attached and part.kind in LEARNT:
-                    cut = StepRef(at, f"`{ops[0]}` cuts off the gradient")
+                cut = cut_here(part, ops[0], at)
                 return Tensor(
                     "class_index", ops[0], shape=part.shape, dtype="bool", attached=False, batched=part.batched, cut=cut
                 )

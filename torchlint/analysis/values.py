@@ -167,7 +167,7 @@ class Tensor(Value, frozen=True, eq=False):
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
     sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
     one that a sigmoid was applied to if it is a probability, as long as nothing else was done to it. `cut` is where the
-    gradient of an output of layers was cut off that it is made of, wholly or as one term of a sum.
+    gradient of something was cut off that it is made of, wholly or as one term of a sum.
     `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
     forgotten when the shape changes again. `unsqueezed` is the shape before that `squeeze()`. `applied` is where the activation
     is applied, as long as only such operations follow as could be done to its input as well.
@@ -191,7 +191,14 @@ class Tensor(Value, frozen=True, eq=False):
     per_sample: NodeRef | None = None
     negated: bool = False
     origin: Value | None = None
-    cut: StepRef | None = None
+    cut: Cut | None = None
+
+
+class Cut(msgspec.Struct, frozen=True, eq=False):
+    """A place where a gradient is cut off. `of` is the value that may have had one, None if layers gave it for certain."""
+
+    step: StepRef
+    of: Value | None = None
 
 
 class Const(Value, frozen=True, eq=False):

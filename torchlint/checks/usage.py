@@ -79,13 +79,11 @@ _CHOOSE = ("argmax", "max", "topk", "argsort", "argmin")
 def gradient_cut(call: Backward) -> Iterator[Verdict]:
     """`backward()` on a loss, or on a sum with one, behind which the gradient was cut off."""
     parts = alternatives(call.value)
-    cuts = [part for part in parts if isinstance(part, Tensor) and part.cut is not None]
-    if call.training and len(cuts) == len(parts):
-        first = cuts[0]
-        assert first.cut is not None
+    cut, first = call.cuts[0], parts[0]
+    if call.training and cut is not None and None not in call.cuts and isinstance(first, Tensor):
         what = "one term of the loss" if first.attached else "the loss"
-        cut = first.cut.note.partition("`")[2].partition("`")[0]
-        yield Verdict({"activation": f"`{cut}`", "input": what}, Trail(first.cut, first.trail), first.cut.at)
+        name = cut.note.partition("`")[2].partition("`")[0]
+        yield Verdict({"activation": f"`{name}`", "input": what}, Trail(cut, first.trail), cut.at)
 
 
 @rule("TLN404", on=OpCall, ops=("exp",))
