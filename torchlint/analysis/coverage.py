@@ -18,7 +18,7 @@ from torchlint.analysis.entries import Recorder
 from torchlint.analysis.interpret import name_of
 from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.program import Program
-from torchlint.analysis.values import TOO_MANY, Extern, Lazy, Tensor, Union, Unknown, Value, cause_of
+from torchlint.analysis.values import TOO_MANY, Extern, Instance, Lazy, Tensor, Union, Unknown, Value, cause_of
 from torchlint.coverage import State
 from torchlint.findings import NodeRef, StepRef
 
@@ -247,7 +247,9 @@ def _sight(call: LossCall, role: str) -> Sight:
 def _unexplained(part: Value) -> str:
     if isinstance(part, Unknown) and part.reason:
         return part.reason
-    return "values of unknown kind" if isinstance(part, Tensor) else f"a {type(part).__name__.lower()}, no tensor"
+    if isinstance(part, Instance):
+        return f"an object of {part.cls.node.name}, no tensor"
+    return "values of unknown kind" if isinstance(part, Tensor) else f"no tensor ({type(part).__name__.lower()})"
 
 
 def _parts(value: Value) -> tuple[Value, ...]:
