@@ -142,6 +142,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a method leaves the first out. `layer_params` are the layer's constructor parameters; calling the layer gives it the input.
     `shape` names a rule of `analysis.shapes`, which reads the bound parameters by name.
     `methods` are also attributes of a tensor that give a tensor (`x.T`, `x.data`).
+    `blank` says that what it gives is made to have its entries set.
     `items = "values_indices"`: with a `dim`, a pair of the values and their indices.
     """
 
@@ -155,6 +156,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     params: tuple[str, ...] = ("input",)
     layer_params: tuple[str, ...] = ()
     in_place: bool = False
+    blank: bool = False
     items: Literal["", "values_indices"] = ""
     id: str = ""
 

@@ -221,6 +221,8 @@ class Interpreter:
         self.state = self.heap.fork()
         self.stack = []
         self.fuel = ENTRY_FUEL
+        if isinstance(function.node, ir.FunctionDef):
+            self.fuel += FUEL_PER_WORD * len(function.node.words)
         self.frame = Frame(function.path, function.frame, ("entry", function.path, *key), True)
         entry = Entry(function)
         self.entries.append(entry)
@@ -905,8 +907,9 @@ class Interpreter:
         return Unknown("text")
 
 
-ENTRY_FUEL = 2_000
-"""Steps that running one function for want of a caller may take, all that it calls included."""
+ENTRY_FUEL = 1_500
+FUEL_PER_WORD = 20
+"""Steps that running one function for want of a caller may take, all that it calls included: so many, and more if it is long."""
 
 NODES_PER_STEP = 4
 """How many nodes of a module that must be read for an entry count as one step of it."""

@@ -44,6 +44,7 @@ from torchlint.analysis.values import (
     narrow,
     union,
 )
+from torchlint.contracts import Kind
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -758,10 +759,18 @@ def delete_item(run: Interpreter, target: ir.Subscript) -> None:
 
 def _overwritten(part: Tensor, value: Value) -> Value:
     """A tensor some entries of which were set: the kind stays only if the entries are of the same kind."""
-    same = all(isinstance(new, Tensor) and new.kind == part.kind for new in alternatives(value))
+    news = alternatives(value)
+    first = news[0]
+    if part.blank and part.kind == "unknown" and isinstance(first, Tensor) and first.kind != "unknown":
+        # Zeros or ones to be filled: what was not set is 0 or 1, which any kind may hold.
+        filled: Kind = "probability" if first.kind == "simplex" else first.kind
+        part = msgspec.structs.replace(
+            part, kind=filled, activation=first.activation, attached=first.attached, trail=first.trail
+        )
+    same = all(isinstance(new, Tensor) and new.kind in (part.kind, "simplex") for new in news)
     kind = part.kind if same else "unknown"
     attached = part.attached or may_learn(value)
-    return msgspec.structs.replace(part, kind=kind, dim=None, origin=None, attached=attached)
+    return msgspec.structs.replace(part, kind=kind, blank=same and part.blank, dim=None, origin=None, attached=attached)
 
 
 def _set_list_item(run: Interpreter, part: Container, key: Value, value: Value) -> None:

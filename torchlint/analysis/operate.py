@@ -356,6 +356,7 @@ def _made(
         dtype="unknown" if dtype == "keep" else dtype,
         attached=_attached(bound, part),
         batched=is_batch(source),
+        blank=op.blank,
         squeezed=squeezed,
         flattened=flattened,
         unsqueezed=_unsqueezed(bound, part, squeezed, at),

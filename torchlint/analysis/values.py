@@ -168,9 +168,10 @@ class Tensor(Value, frozen=True, eq=False):
     sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
     one that a sigmoid was applied to if it is a probability, as long as nothing else was done to it. `cut` is where the
     gradient of something was cut off that it is made of, wholly or as one term of a sum.
-    `squeezed` is a `squeeze()` without a dimension on the way, `flattened` what made the tensor one-dimensional; both are
-    forgotten when the shape changes again. `unsqueezed` is the shape before that `squeeze()`. `applied` is where the activation
-    is applied, as long as only such operations follow as could be done to its input as well.
+    `blank` is one of zeros or ones whose entries are still to be set. `squeezed` is a `squeeze()` without a dimension on the
+    way, `flattened` what made the tensor one-dimensional; both are forgotten when the shape changes again. `unsqueezed` is the
+    shape before that `squeeze()`. `applied` is where the activation is applied, as long as only such operations follow as could
+    be done to its input as well.
     `cause` says why the kind is unknown, as in `Unknown`.
     """
 
@@ -181,6 +182,7 @@ class Tensor(Value, frozen=True, eq=False):
     dtype: Literal["unknown", "float", "int", "bool"] = "unknown"
     attached: bool = True
     batched: bool = False
+    blank: bool = False
     squeezed: NodeRef | None = None
     flattened: NodeRef | None = None
     unsqueezed: Shape | None = None
@@ -472,6 +474,8 @@ def _add(parts: list[Value], part: Value) -> int:
 
 
 def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
+    if a.blank and b.blank and "unknown" in (a.kind, b.kind):
+        return a if b.kind == "unknown" else b  # a loop that fills it is taken to run
     if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached or a.negated != b.negated:
         return None
     return Tensor(
