@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -142,6 +143,10 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     a method leaves the first out. `layer_params` are the layer's constructor parameters; calling the layer gives it the input.
     `shape` names a rule of `analysis.shapes`, which reads the bound parameters by name.
     `methods` are also attributes of a tensor that give a tensor (`x.T`, `x.data`).
+    `heads` are the attributes of a model whose layer gives what the model gives: one that is set takes its place.
+    `unless` are options of the constructor with which the model gives something else.
+    A layer's name may hold stars (`timm.models.*`). `items = "model_output"`: an object whose `logits` are of the kind, as a
+    tuple too if no labels are handed in.
     `blank` says that what it gives is made to have its entries set.
     `items = "values_indices"`: with a `dim`, a pair of the values and their indices.
     """
@@ -157,7 +162,9 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layer_params: tuple[str, ...] = ()
     in_place: bool = False
     blank: bool = False
-    items: Literal["", "values_indices"] = ""
+    heads: tuple[str, ...] = ()
+    unless: tuple[str, ...] = ()
+    items: Literal["", "values_indices", "model_output"] = ""
     id: str = ""
 
 
@@ -183,6 +190,7 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Contracts(msgspec.Struct, frozen=True):
     """All contracts of a run, indexed by the full dotted name (or the method's name) that leads to them.
 
+    `starred` holds the layers whose name has a star, by the name's first part.
     `aliases` maps a dotted prefix to the one used in the tables (`torch.nn.modules.loss` to `torch.nn`).
     """
 
@@ -192,12 +200,22 @@ class Contracts(msgspec.Struct, frozen=True):
     op_functions: dict[str, Op]
     op_methods: dict[str, Op]
     op_layers: dict[str, Op]
+    starred: dict[str, tuple[tuple[str, Op], ...]]
     wrappers: dict[str, Wrapper]
     aliases: dict[str, str]
 
     def is_loss(self, name: str) -> bool:
         """Whether a dotted name is a loss, a class or a function."""
         return name in self.loss_classes or name in self.loss_functions
+
+    def layer(self, name: str) -> Op | None:
+        """The layer or model that a dotted name makes."""
+        op = self.op_layers.get(name)
+        if op is None:
+            for pattern, starred in self.starred.get(name.partition(".")[0], ()):
+                if fnmatchcase(name, pattern):
+                    return starred
+        return op
 
     def loss_words(self) -> frozenset[bytes]:
         """The last part of each loss's name, as bytes, and the word for learning: a file without any of them makes no loss."""
@@ -247,7 +265,8 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         loss_functions={name: loss for loss in losses.values() for name in loss.functions},
         op_functions={name: op for op in ops.values() for name in op.functions},
         op_methods={name: op for op in ops.values() for name in op.methods},
-        op_layers={name: op for op in ops.values() for name in op.layers},
+        op_layers={name: op for op in ops.values() for name in op.layers if "*" not in name},
+        starred=_starred(ops.values()),
         wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
         aliases=aliases,
     )
@@ -259,6 +278,15 @@ def _checked(key: str, loss: Loss) -> Loss:
         if when.option not in loss.options:
             raise ContractError(f"loss.{key}.when: {when.option!r} is none of its options")
     return msgspec.structs.replace(loss, id=key)
+
+
+def _starred(ops: Iterable[Op]) -> dict[str, tuple[tuple[str, Op], ...]]:
+    found: dict[str, list[tuple[str, Op]]] = {}
+    for op in ops:
+        for name in op.layers:
+            if "*" in name:
+                found.setdefault(name.partition(".")[0], []).append((name, op))
+    return {head: tuple(pairs) for head, pairs in found.items()}
 
 
 def _resolved(key: str, op: Op, kinds: Mapping[str, Mapping[str, Kind]]) -> Op:

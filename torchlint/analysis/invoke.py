@@ -302,6 +302,12 @@ def _call_unknown(run: Interpreter, callee: Value, args: Args, node: ir.Node) ->
 
 
 def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Value:
+    if layer.cell:
+        own = run.heap.read(layer.cell)
+        for head in layer.op.heads:
+            if head in own:
+                batched = any(is_batch(value) for value in args.all())
+                return call(run, own[head], Args([Tensor(batched=batched)]), node)
     bound = operate.bind(layer.op, layer.name, args.positional, args.keywords, layer.options)
     return operate.apply(run, bound, node, layer)
 
@@ -858,11 +864,11 @@ def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Valu
         if args.rest is not None and not args.positional:
             return UNKNOWN
         return operate.apply(run, operate.bind(op, name, args.positional, args.keywords, {}), node)
-    op = contracts.op_layers.get(name)
-    if op is not None:
+    op = contracts.layer(name)
+    if op is not None and not any(name in args.keywords for name in op.unless):
         options = dict(zip(op.layer_params, args.positional, strict=False))
         options.update(args.keywords)
-        return Layer(op, options, name, run.ref(node))
+        return Layer(op, options, name, run.ref(node), run.program.new_cell() if op.heads else 0)
     wrapper = contracts.wrappers.get(name)
     if wrapper is not None:
         return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
@@ -1015,6 +1021,9 @@ def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
         if default is not None and any(isinstance(value, Unknown) for value in found):
             found.append(default)
         return union(found)
+    owner = args.first()
+    if isinstance(owner, Extern):
+        return Extern(f"{owner.name}.{objects.ANY}")
     return Unknown("getattr with a name that the code does not fix")
 
 
@@ -1218,6 +1227,9 @@ _SAME = frozenset(
 )
 
 
+_ADDING = frozenset(("add_module", "append", "extend", "insert", "pop", "register_module"))
+
+
 _SAFE_ON_TEXT: dict[str, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "strip": str.strip}
 
 
@@ -1228,6 +1240,9 @@ def _call_method(run: Interpreter, receiver: Value, name: str, args: Args, node:
         return _module_method(run, receiver, name, args, node)
     if isinstance(receiver, Super):
         return _super_method(run, receiver, name, args, node)
+    if isinstance(receiver, Method) and isinstance(receiver.receiver, Layer) and receiver.receiver.cell:
+        if name in _ADDING:
+            run.heap.write(receiver.receiver.cell)[receiver.name] = UNKNOWN
     if isinstance(receiver, Tensor):
         return _tensor_method(run, receiver, name, args, node)
     if isinstance(receiver, Unknown):

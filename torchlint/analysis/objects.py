@@ -55,6 +55,9 @@ MAX_ITEMS = 64
 _ITEMS = "<items>"
 _ANY = "*"
 
+ANY = "<any>"
+"""The name in a library's module of something that is chosen by its name while the program runs."""
+
 DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
 """The size of a dimension."""
 
@@ -126,7 +129,7 @@ def _container_attribute(run: Interpreter, part: Container, name: str, node: ir.
 
 
 def _layer_attribute(run: Interpreter, part: Layer, name: str, node: ir.Node) -> Value | None:
-    found = part.options.get(name)
+    found = run.heap.read(part.cell).get(name) if part.cell else part.options.get(name)
     return _parameter_of(run, part, name, node) if found is None else found
 
 
@@ -287,6 +290,8 @@ def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None
         if isinstance(part, Instance):
             instance_cell(run, part)
         cell = part.id if isinstance(part, (Instance, Container)) else part.frame if isinstance(part, Class) else None
+        if isinstance(part, Layer) and part.cell:
+            cell = part.cell
         if isinstance(part, ModuleValue):
             cell = run.program.module(part.path).cell
         if cell is None:
@@ -589,6 +594,10 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
         return Unknown(part.reason, part.source, part.cause)
     if isinstance(part, Class):
         return part
+    if isinstance(part, Extern) and part.name.endswith(".__dict__"):
+        name = _key(key)
+        known = str(literal(name[1:])) if name is not None else ANY
+        return Extern(f"{part.name.removesuffix('.__dict__')}.{known}")
     return UNKNOWN
 
 
@@ -729,6 +738,10 @@ def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
             write_key(run, part, key, value)
         elif isinstance(part, Container):
             _set_list_item(run, part, key, value)
+        elif isinstance(part, Method) and isinstance(part.receiver, Layer) and part.receiver.cell:
+            # `model.classifier[6] = ...`: which of the layers it is, and what comes behind it, is not known.
+            if not (isinstance(value, Layer) and value.op.gives == "raw"):
+                run.heap.write(part.receiver.cell)[part.name] = UNKNOWN
         elif isinstance(part, Unknown) and isinstance(target.value, ir.Name) and isinstance(key, Const):
             # An unknown mapping of which one entry is known from here on.
             run.assign(target.value, new_dict(run, [(UNKNOWN, part), (key, value)]))

@@ -163,6 +163,8 @@ def transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
         found = special(run, bound, at, layer)
         if found is not None:
             return found
+    if op.items == "model_output":
+        return _model_output(run, bound, _plain(run, bound, at, layer))
     if op.items == "values_indices" and _has_dimension(bound):
         values = _plain(run, bound, at, layer)
         indices = Tensor(
@@ -175,6 +177,19 @@ def transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
         )
         return Tuple((values, indices))
     return _plain(run, bound, at, layer)
+
+
+def _model_output(run: Interpreter, bound: Bound, logits: Value) -> Value:
+    """What a model of a library gives that computes its loss itself where labels are handed in."""
+    unsure = not bound.named or "labels" in bound.named
+    first: Value = UNKNOWN if unsure else logits
+    pairs: list[tuple[Value | None, Value]] = [
+        (Const("logits"), logits),
+        (Const("loss"), Tensor("loss", dtype="float")),
+        (Const(0), first),
+        (UNKNOWN, UNKNOWN),
+    ]
+    return objects.new_dict(run, pairs)
 
 
 def _has_dimension(bound: Bound) -> bool:

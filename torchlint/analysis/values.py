@@ -256,12 +256,16 @@ class Super(Value, frozen=True, eq=False):
 
 
 class Layer(Value, frozen=True, eq=False):
-    """A layer of a library: its operation and the constructor's arguments by name."""
+    """A layer or model of a library: its operation and the constructor's arguments by name.
+
+    `cell` is where attributes that are set on it lie in the heap; 0 if nobody would look for them there.
+    """
 
     op: Op
     options: dict[str, Value]
     name: str
     at: NodeRef
+    cell: int = 0
 
 
 class Autocast(Value, frozen=True, eq=False):
