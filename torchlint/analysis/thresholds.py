@@ -83,7 +83,7 @@ class Thresholds:
     def misplaced(self) -> Iterator[tuple[tuple[object, ...], Thresholded, bool]]:
         """Every comparison of what is taken for logits elsewhere, by the key that it came with, and whether it is sure."""
         for key, seen in self._compared.items():
-            parts = [part for part in seen.parts if not isinstance(part, Const)]
+            parts = [part for part in seen.parts if not isinstance(part, Const) and not _is_blank(part)]
             claims = [self._claim_of(part, seen.branch) for part in parts]
             if claims and all(claim is not None for claim in claims):
                 first, claim = parts[0], claims[0]
@@ -111,6 +111,14 @@ class Thresholds:
         if key is not None:
             self._denied.add(key)
             self._kept[id(part)] = part
+
+
+def _is_blank(part: Value) -> bool:
+    """Whether a value is a tensor that was made to be filled or replaced."""
+    return isinstance(part, Tensor) and part.kind == "unknown" and not part.attached and part.activation in _BLANK
+
+
+_BLANK = frozenset(f"torch.{name}{like}" for name in ("zeros", "ones", "empty") for like in ("", "_like"))
 
 
 def _on_one_way(a: Branch, b: Branch) -> bool:

@@ -499,9 +499,17 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         loss=a.loss if a.loss is b.loss else None,
         per_sample=a.per_sample if b.per_sample is not None else None,
         negated=a.negated,
-        origin=a.origin if a.origin is b.origin else None,
+        origin=_merged_origin(a, b),
         cut=a.cut if b.cut is not None else None,
     )
+
+
+def _merged_origin(a: Tensor, b: Tensor) -> Value | None:
+    """The origin of either of two tensors: what two passes of a loop make at one place is taken for one value."""
+    if a.origin is b.origin and a.origin is not None:
+        return a.origin
+    same = a.kind == "unknown" and a.activation != "" and a.activation == b.activation and a.attached
+    return (a if a.origin is None else a.origin) if same else None
 
 
 def _merge_unknown(a: Unknown, b: Unknown) -> Value | None:
