@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torchlint.analysis.calls import LossCall
+import msgspec
+
+from torchlint.analysis.calls import LossCall, OpCall, number_of
 from torchlint.analysis.operate import KIND_WORDS
-from torchlint.analysis.values import Tensor, Trail
+from torchlint.analysis.values import Tensor, Trail, Value
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
 from torchlint.findings import Applied, Drop, Fuse, OtherLoss, Plan, Replace, StepRef
@@ -204,3 +206,28 @@ def _remedy(call: LossCall, kind: Kind) -> str:
         ]
     value = "Apply the activation before it" if kind == "raw" else "Pass the raw values"
     return " or ".join([value, *(f"use {option}" for option in options)])
+
+
+_ROUNDS_TO_ONE = 2.0**-25
+"""In float32 one less this much, or less, is one."""
+
+
+@rule("TLN110", on=OpCall, ops=("log", "log2", "clamp", "clamp_"))
+def log_of_softmax(call: OpCall) -> Iterator[Verdict]:
+    """The logarithm of what a softmax or a sigmoid gave, or a clamp before it that float32 cannot hold."""
+    parts = call.input()
+    found = [part for part in parts if isinstance(part, Tensor) and part.kind in _UNIT and part.applied]
+    if not call.training or not found or len(found) < len(parts) or not any(part.attached for part in found):
+        return
+    verdict = _verdict(found[0])
+    if call.about in ("log", "log2"):
+        yield verdict
+    elif _is_one(call.bound.named.get("max")):
+        # In float64 the limit would be one: no table tells a tensor's precision.
+        yield msgspec.structs.replace(verdict, confidence="likely")
+
+
+def _is_one(limit: Value | None) -> bool:
+    """Whether a limit below one is rounded to one in float32."""
+    number = None if limit is None else number_of(limit)
+    return number is not None and 0 < 1 - number <= _ROUNDS_TO_ONE
