@@ -107,6 +107,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
     "index" takes the target without the class dimension, "free" makes no demand.
+    `labels`: "signs" wants targets of -1 and 1, "indices" the numbers of the classes; otherwise `accepts` says enough.
     `autocast`: what CUDA autocast does with it. `when`: options that change what the input has to be, the first that is
     set counts.
     `options` are the constructor's parameters in positional order; `function_options` the functional's after its tensors.
@@ -120,6 +121,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function_options: tuple[str, ...] = ()
     shapes: ShapeRelation = "free"
     class_dim: int | None = None
+    labels: Literal["", "signs", "indices"] = ""
     reduction: str | None = "mean"
     autocast: Literal["runs", "raises"] = "runs"
     when: tuple[When, ...] = ()

@@ -37,7 +37,9 @@ from torchlint.errors import RulebookError
 FixKind = Literal["none", "safe", "unsafe"]
 
 # What the analysis fills into messages: the loss always, the others as the rule's group knows them.
-PLACEHOLDERS = frozenset("loss activation kind wanted remedy input target input_shape target_shape number".split())
+PLACEHOLDERS = frozenset(
+    "loss activation kind wanted remedy input target input_shape target_shape number dim given".split()
+)
 
 _TITLE = re.compile(r"# ([A-Z]{2,8}\d{3}): ([a-z0-9]+(?:-[a-z0-9]+)*)[ \t]*\n")
 _TOML = re.compile(r"\A\s*```toml[ \t]*\n(.*?)^```[ \t]*$\n?", re.DOTALL | re.MULTILINE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -17,6 +17,7 @@ from torchlint.analysis.values import (
     Container,
     Criterion,
     Cut,
+    Extern,
     Function,
     Guard,
     Instance,
@@ -40,6 +41,7 @@ from torchlint.analysis.values import (
     guarded,
     is_batch,
     is_pending,
+    join_shapes,
     may_learn,
     union,
 )
@@ -227,12 +229,14 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         activation=part.activation,
         dim=part.dim if op.shape in ("keep", "broadcast") else None,
         shape=shape,
-        dtype=part.dtype if op.dtype == "keep" else op.dtype,
+        dtype=_dtype_after(bound, part),
         attached=_attached(bound, part),
         batched=part.batched,
         squeezed=squeezed,
         flattened=flattened,
         unsqueezed=_unsqueezed(bound, part, squeezed, at),
+        one_each=_one_each(bound, part, shape),
+        regrouped=_regrouped(bound, part, shape, at),
         applied=part.applied if op.gives == "keep" and op.shape != "reduce" else None,
         trail=part.trail,
         cause=part.cause,
@@ -284,6 +288,48 @@ def _squashed(bound: Bound) -> Value | None:
     if len(parts) != 1 or part is UNKNOWN or not isinstance(part, (Tensor, Unknown)):
         return None
     return part.origin if isinstance(part, Tensor) and part.kind == "unknown" and part.origin is not None else part
+
+
+def _dtype_after(bound: Bound, part: Value | None) -> Number:
+    """The type of what an operation gives: the one that it is asked for, its own, or that of its input."""
+    asked = bound.named.get("dtype")
+    if asked is not None and not (isinstance(asked, Const) and asked.value is None):
+        return dtype_of(asked)
+    if bound.op.dtype != "keep":
+        return bound.op.dtype
+    return part.dtype if isinstance(part, Tensor) else "unknown"
+
+
+def _sole(value: Value) -> Tensor | None:
+    """A value if it is one tensor."""
+    parts = alternatives(value)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
+
+
+def _one_each(bound: Bound, part: Value | None, shape: Shape | None) -> bool:
+    """Whether a last dimension of size 1 is taken away, and nothing else changes the shape."""
+    if not isinstance(part, Tensor):
+        return False
+    rule, before = bound.op.shape, part.shape
+    if rule in ("keep", "broadcast"):
+        return part.one_each
+    if rule not in ("squeeze", "view", "flatten") or before is None or before.dims[-1:] != (1,):
+        return False
+    return (rule == "squeeze" and bound.option("dim") is None) or (shape is not None and shape.rank == 1)
+
+
+def _regrouped(bound: Bound, part: Value | None, shape: Shape | None, at: NodeRef) -> NodeRef | None:
+    """The `view()` that makes rows of C entries out of [B, C, ...], where the C entries of a sample do not lie side by side."""
+    if not isinstance(part, Tensor):
+        return None
+    rule, before = bound.op.shape, part.shape
+    if rule in ("keep", "broadcast"):
+        return part.regrouped
+    if rule != "view" or before is None or before.open or len(before.dims) < 3 or shape is None or shape.rank != 2:
+        return None
+    classes = before.dims[1]
+    several = isinstance(classes, int) and classes > 1
+    return at if several and shape.dims[1] == classes and before.dims[-1] != classes else None
 
 
 def _attached(bound: Bound, part: Value | None) -> bool:
@@ -362,19 +408,20 @@ def _made(
         else:
             trail = Trail(StepRef(at, note), before)
     squeezed, flattened = _history(bound, part, shape, at)
-    dtype = part.dtype if isinstance(part, Tensor) and op.dtype == "keep" else op.dtype
     return Tensor(
         kind=kind,
         activation=activation,
         dim=shapes.const_int(bound.option("dim")),
         shape=shape,
-        dtype="unknown" if dtype == "keep" else dtype,
+        dtype=_dtype_after(bound, part),
         attached=_attached(bound, part),
         batched=is_batch(source),
         blank=op.blank,
         squeezed=squeezed,
         flattened=flattened,
         unsqueezed=_unsqueezed(bound, part, squeezed, at),
+        one_each=_one_each(bound, part or _sole(bound.input), shape),
+        regrouped=_regrouped(bound, part or _sole(bound.input), shape, at),
         applied=Applied(at, bound.name, layer.at if layer is not None else None) if op.id in _BY_LOSSES else None,
         trail=trail,
         cause=cause_of(source) if kind == "unknown" else None,
@@ -447,19 +494,21 @@ def _recurrent(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
 
 
 def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
-    """A tensor made from data: only a constant's shape is known."""
+    """A tensor made from data: numbers and lists of numbers have a shape and a type."""
     value = bound.input
     parts = alternatives(value)
-    shape = Shape(()) if all(isinstance(p, Const) and isinstance(p.value, (int, float)) for p in parts) else None
+    shape, number = _data(run, value)
     kinds = {kind_of(part) for part in parts}
     kind = kinds.pop() if len(kinds) == 1 else "unknown"
     trail = next((part.trail for part in parts if isinstance(part, Tensor)), None)
     dtype = bound.op.dtype if bound.op.dtype != "keep" else "unknown"
+    if dtype == "unknown":
+        given = bound.named.get("dtype")
+        dtype = "float" if bound.name == "torch.Tensor" else number if given is None else dtype_of(given)
+    activation = ""
     if len(parts) == 1 and isinstance(parts[0], Tensor):
         shape = parts[0].shape
         activation = parts[0].activation
-    else:
-        activation = ""
     return Tensor(
         kind,
         activation,
@@ -469,6 +518,81 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         batched=is_batch(value),
         trail=trail,
         cut=_cut(bound, None, at),
+    )
+
+
+Number = Literal["unknown", "float", "int", "bool"]
+_NUMBERS: dict[type, Number] = {bool: "bool", int: "int", float: "float"}
+
+
+def _data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
+    """The shape and the type of a tensor made from a number or from nested lists of numbers."""
+    parts = alternatives(value)
+    if all(isinstance(part, Const) and type(part.value) in _NUMBERS for part in parts):
+        types = {_NUMBERS[type(part.value)] for part in parts if isinstance(part, Const)}
+        return Shape(()), types.pop() if len(types) == 1 else "unknown"
+    part = parts[0]
+    if len(parts) > 1 or not (isinstance(part, Tuple) or (isinstance(part, Container) and part.kind == "list")):
+        return None, "unknown"
+    _, items = objects.iterate(run, part)
+    if not items:
+        return None, "unknown"
+    rows = [_data(run, item) for item in items]
+    inner = rows[0][0]
+    for shape, _ in rows[1:]:
+        inner = join_shapes(inner, shape)
+    numbers = {number for _, number in rows}
+    # One float among whole numbers makes all of them floats.
+    number = numbers.pop() if len(numbers) == 1 else "float" if numbers <= {"float", "int"} else "unknown"
+    return None if inner is None else Shape((len(items), *inner.dims), inner.open), number
+
+
+def dtype_of(value: Value) -> Number:
+    """The type that an argument such as `torch.float32` asks for."""
+    parts = alternatives(value)
+    name = parts[0].name if len(parts) == 1 and isinstance(parts[0], Extern) else ""
+    if name.startswith("torch."):
+        last = name.removeprefix("torch.").removeprefix("cuda.")
+        for ending, number in _TYPE_NAMES.items():
+            if last in ending.split():
+                return number
+    return "unknown"
+
+
+_TYPE_NAMES: dict[str, Number] = {
+    "float float16 float32 float64 double half bfloat16 FloatTensor DoubleTensor HalfTensor": "float",
+    "int int8 int16 int32 int64 long short uint8 LongTensor IntTensor ByteTensor": "int",
+    "bool BoolTensor": "bool",
+}
+
+
+def _to(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """`x.to(...)`: another type only if one is named; a device leaves the type as it is."""
+    given = bound.named.get("dtype")
+    asked = "unknown" if given is None else dtype_of(given)
+    moved = bound.name == ".to()" and ("device" in bound.named if given is None else _is_device(given))
+    if asked == "unknown" and not moved:
+        return None
+    kept: dict[Number, list[Value]] = {}
+    for part in alternatives(bound.input):
+        kept.setdefault(asked if isinstance(part, Unknown) or not moved else _dtype(part), []).append(part)
+    return union(
+        msgspec.structs.replace(part, dtype=number) if isinstance(part, Tensor) else part
+        for number, parts in kept.items()
+        for part in alternatives(_plain(run, msgspec.structs.replace(bound, input=union(parts)), at, layer))
+    )
+
+
+def _dtype(part: Value) -> Number:
+    return part.dtype if isinstance(part, Tensor) else "unknown"
+
+
+def _is_device(value: Value) -> bool:
+    """Whether an argument is a device: a string, or something that is called one."""
+    return all(
+        (isinstance(part, Const) and isinstance(part.value, str))
+        or (isinstance(part, Unknown) and part.reason.endswith("device"))
+        for part in alternatives(value)
     )
 
 
@@ -490,6 +614,7 @@ _SPECIAL: dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value 
     "recurrent_layer": _recurrent,
     "recurrent_cell": lambda *_: UNKNOWN,
     "multihead_attention_layer": _recurrent,
+    "to": _to,
     "tensor": _tensor_of,
     "as_tensor": _tensor_of,
     "FloatTensor": _tensor_of,
@@ -588,7 +713,10 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         trail = Trail(StepRef(at, f"`{op}` gives {KIND_WORDS[kind]}"), trail)
     attached = (may_learn(a) or may_learn(b)) and not _is_weighed(op, a, b)
     tensors = [part for part in (a, b) if isinstance(part, Tensor)]
-    whole = all(isinstance(p, Const) or (isinstance(p, Tensor) and p.dtype == "int") for p in (a, b)) and op != "/"
+    whole = op != "/" and all(
+        (isinstance(p, Const) and isinstance(p.value, int)) or (isinstance(p, Tensor) and p.dtype == "int")
+        for p in (a, b)
+    )
     return Tensor(
         kind=kind,
         activation=source.activation,
@@ -600,6 +728,8 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
         flattened=tensors[0].flattened if len(tensors) == 1 else None,
         unsqueezed=tensors[0].unsqueezed if len(tensors) == 1 else None,
+        one_each=len(tensors) == 1 and tensors[0].one_each,
+        regrouped=tensors[0].regrouped if len(tensors) == 1 else None,
         trail=trail,
         cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
         loss=source.loss if isinstance(a, Const) or isinstance(b, Const) else None,

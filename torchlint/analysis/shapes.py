@@ -273,10 +273,7 @@ def _linear(bound: Bound) -> Shape | None:
     out = const_int(bound.options.get("out_features"))
     if not bound.options:
         return None
-    if out != 1:
-        # A wide layer's output needs no rank: no rule asks for it, and the input is not computed for it.
-        return Shape((out,), True)
-    # Nor for a column, if that means to run the whole network in front of it.
+    # The rank is not worth running the whole network in front of the layer.
     shape = None if is_pending(bound.input) else shape_of(bound.input)
     if shape is None or not shape.dims:
         return Shape((out,), True)

@@ -172,6 +172,8 @@ class Tensor(Value, frozen=True, eq=False):
     way, `flattened` what made the tensor one-dimensional; both are forgotten when the shape changes again. `unsqueezed` is the
     shape before that `squeeze()`. `applied` is where the activation is applied, as long as only such operations follow as could
     be done to its input as well.
+    `one_each` says that the last dimension was of size 1 and was taken away, which leaves one number for each sample;
+    `regrouped` is a `view()` that took entries of several classes for the scores of one sample.
     `cause` says why the kind is unknown, as in `Unknown`.
     """
 
@@ -186,6 +188,8 @@ class Tensor(Value, frozen=True, eq=False):
     squeezed: NodeRef | None = None
     flattened: NodeRef | None = None
     unsqueezed: Shape | None = None
+    one_each: bool = False
+    regrouped: NodeRef | None = None
     applied: Applied | None = None
     trail: Trail | None = None
     cause: StepRef | None = None
@@ -493,6 +497,8 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         squeezed=a.squeezed if a.squeezed == b.squeezed else None,
         flattened=a.flattened if a.flattened == b.flattened else None,
         unsqueezed=a.unsqueezed if a.unsqueezed == b.unsqueezed else None,
+        one_each=a.one_each and b.one_each,
+        regrouped=a.regrouped if a.regrouped == b.regrouped else None,
         applied=a.applied if a.applied == b.applied else None,
         trail=a.trail,
         cause=a.cause or b.cause,

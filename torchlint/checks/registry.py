@@ -131,4 +131,4 @@ def _distinct(steps: list[StepRef]) -> Iterator[StepRef]:
 
 def _load() -> None:
     if not _CHECKS:
-        from torchlint.checks import evaluation, kinds, shapes, usage  # noqa: F401, PLC0415  # they register themselves
+        from torchlint.checks import evaluation, kinds, shapes, targets, usage  # noqa: F401, PLC0415  # they register themselves

@@ -197,3 +197,99 @@ def _same_batch(given: Tensor, target: Tensor) -> bool:
         return True
     sizes = {part.shape.dims[0] for part in (given, target) if part.shape is not None and not part.shape.open}
     return len(sizes) == 1 and isinstance(sizes.pop(), int)
+
+
+def _tensors(call: LossCall, role: str) -> tuple[Tensor, ...]:
+    """All possibilities of a role's argument if each of them is a tensor; empty otherwise."""
+    parts = call.arg(role)
+    found = tuple(part for part in parts if isinstance(part, Tensor))
+    return found if len(found) == len(parts) else ()
+
+
+def _counts_classes(call: LossCall) -> bool:
+    """Whether a loss wants one score for each of several classes, in dimension 1."""
+    return call.loss.shapes == "index" and call.loss.class_dim == 1
+
+
+@rule("TLN204")
+def single_logit_cross_entropy(call: LossCall) -> Iterator[Verdict]:
+    """One score for each sample into a loss that compares the scores of several classes."""
+    parts = _tensors(call, "input") if _counts_classes(call) else ()
+    if parts and all(_has_one_class(part) for part in parts):
+        first = parts[0]
+        yield Verdict(_words(first, _some_tensor(call, "target")), first.trail)
+
+
+def _has_one_class(part: Tensor) -> bool:
+    shape = part.shape
+    if shape is None or shape.assumed:
+        return False
+    if shape.open:
+        return shape.dims == (1,)
+    return len(shape.dims) > 1 and shape.dims[1] == 1
+
+
+@rule("TLN205")
+def softmax_wrong_dim(call: LossCall) -> Iterator[Verdict]:
+    """A softmax over the samples of a batch, or over a dimension of size 1, where the classes should compete."""
+    parts = _tensors(call, "input")
+    accepted = call.accepts("input")
+    if not parts or (accepted and not all(part.kind in accepted for part in parts)):
+        return
+    target = _some_tensor(call, "target")
+    if all(_over_batch(part) for part in parts) and not (target.dim == 0 and target.kind in _DISTRIBUTIONS):
+        note = (
+            "each class competes with itself over the samples of the batch, and the classes of a sample do not compete"
+        )
+        yield Verdict({**_words(parts[0], target), "given": note, "dim": "0"}, parts[0].trail)
+    elif not _counts_classes(call) and all(_over_one(part) for part in parts):
+        note = "a softmax over one entry is always 1, so the output is constant and no gradient comes back"
+        yield Verdict({**_words(parts[0], target), "given": note, "dim": str(parts[0].dim)}, parts[0].trail)
+
+
+_DISTRIBUTIONS: frozenset[str] = frozenset({"simplex", "log_simplex"})
+
+
+def _over_batch(part: Tensor) -> bool:
+    """Whether a softmax over dimension 0 was taken of scores for a fixed number of classes, one row for each sample."""
+    shape = part.shape
+    if part.kind not in _DISTRIBUTIONS or part.dim != 0 or shape is None or not part.attached:
+        return False
+    classes = shape.dims[-1] if shape.dims else None
+    # A square may hold the likeness of each sample to each other one, which competes in both directions.
+    rows = part.batched if shape.open else len(shape.dims) == 2 and shape.dims[0] not in (1, classes)  # and columns
+    return rows and isinstance(classes, int) and classes > 1
+
+
+def _over_one(part: Tensor) -> bool:
+    """Whether a softmax was taken over a dimension of size 1."""
+    shape = part.shape
+    if part.kind not in _DISTRIBUTIONS or part.dim is None or shape is None or shape.assumed:
+        return False
+    if shape.open:
+        return part.dim == -1 and shape.dims[-1:] == (1,)
+    return -len(shape.dims) <= part.dim < len(shape.dims) and shape.dims[part.dim] == 1
+
+
+@rule("TLN206")
+def view_without_permute(call: LossCall) -> Iterator[Verdict]:
+    """`view(-1, C)` of [B, C, H, W]: rows of C entries that belong to one class and several places."""
+    parts = _tensors(call, "input") if _counts_classes(call) else ()
+    if parts and all(part.regrouped is not None for part in parts):
+        first = parts[0]
+        yield Verdict(_words(first, _some_tensor(call, "target")), first.trail, first.regrouped)
+
+
+@rule("TLN207")
+def one_sample_cross_entropy(call: LossCall) -> Iterator[Verdict]:
+    """[B] against [B] floats: the loss takes the batch for one sample with B classes."""
+    parts, targets = _tensors(call, "input"), _tensors(call, "target")
+    if not _counts_classes(call) or "simplex" not in call.accepts("target"):
+        return
+    # Whole numbers raise instead.
+    if parts and targets and all(part.one_each for part in parts) and all(part.dtype == "float" for part in targets):
+        # Floats that are no labels may be a distribution over a list of candidates, which is one sample indeed.
+        labels = all(part.kind == "class_index" for part in targets)
+        confidence: Confidence = "certain" if labels else "likely"
+        if labels or all(part.batched for part in parts):
+            yield Verdict(_words(parts[0], targets[0]), parts[0].trail, parts[0].flattened, confidence)
