@@ -70,7 +70,7 @@ def test_windows_line_ends_and_a_mark_do_not_matter() -> None:
         ('summary = "s"\n', "", "missing required field `summary`"),
         ('"warning"', '"bad"', "Invalid enum value 'bad' - at `$.severity`"),
         ('since = "0.1"', 'since = "0.1"\ncolour = 1', "unknown field `colour`"),
-        ("{loss}", "{lost}", "the message uses {lost}; there are {activation}, {input}"),
+        ("{loss}", "{lost}", "the message uses {lost}; there are {activation}, {dim}, {given}, {input}"),
         ("{loss}", "{loss", "the message: expected '}'"),
     ],
 )

@@ -61,7 +61,9 @@ def target_range(call: LossCall) -> Iterator[Verdict]:
     elif call.loss.labels == "indices" and kinds == {"one_hot"}:
         yield _out_of_range(parts[0], "rows of zeros and ones", "numbers of classes", "Take argmax(1) of the rows.")
     elif arg.accepts and kinds <= _BEYOND - set(arg.accepts) and all(_is_computed(part) for part in parts):
-        if not {part.kind for part in _tensors(call, "input")} <= _ZERO_ONE:  # else they are swapped
+        inputs = _tensors(call, "input")
+        # Else the two may be swapped, which is another mistake.
+        if inputs and all(part.kind not in ("unknown", *_ZERO_ONE) for part in inputs):
             given = f"what {parts[0].activation} gives, on both sides of 0"
             if kinds <= {"log_simplex", "log_probability"}:
                 given = f"what {parts[0].activation} gives, below 0"
