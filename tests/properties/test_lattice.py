@@ -178,3 +178,12 @@ def test_nothing_is_dropped(a: Value, b: Value) -> None:
 
     joined = join(a, b)
     assert kinds(joined) >= kinds(a) | kinds(b) or any(isinstance(part, Unknown) for part in alternatives(joined))
+
+
+def test_lazy_values_that_stand_in_one_another_come_to_an_end() -> None:
+    lazy: list[Lazy] = []
+    lazy.append(Lazy(lambda: union((lazy[1], Const(1))), []))
+    lazy.append(Lazy(lambda: union((lazy[0], Const(2))), []))
+    found = alternatives(union((lazy[0], Const(3))))
+    assert {part.value for part in found if isinstance(part, Const)} == {1, 2, 3}
+    assert not any(isinstance(part, Lazy) for part in found)

@@ -147,7 +147,8 @@ class Lazy(Value, frozen=True, eq=False):
         """The value; Unknown while it is being computed (it depends on itself)."""
         if not self.result:
             self.result.append(Unknown("depends on itself"))
-            self.result[0] = self.thunk()
+            # What is lazy in it is computed while this one counts as unknown: two values may stand in one another.
+            self.result[0] = _computed(self.thunk())
         return self.result[0]
 
 
@@ -355,6 +356,15 @@ def guarded(value: Value) -> tuple[tuple[Value, Guard], ...]:
     if any(type(part) is Lazy for part in value.alternatives):
         return guarded(_settled(value))
     return tuple(zip(value.alternatives, value.guards or (ALWAYS,) * len(value.alternatives), strict=True))
+
+
+def _computed(value: Value) -> Value:
+    """A value with nothing lazy among its possibilities."""
+    if type(value) is Lazy:
+        return value.force()
+    if type(value) is Union and any(type(part) is Lazy for part in value.alternatives):
+        return _settled(value)
+    return value
 
 
 def _settled(value: Union) -> Value:
