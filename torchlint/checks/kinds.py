@@ -181,8 +181,8 @@ def loss_activation_mismatch(call: LossCall) -> Iterator[Verdict]:
         part = _all_of(call, _OUTPUTS - accepts)
         if part is not None:
             words = {"wanted": _wanted(accepts), "remedy": _remedy(call, part.kind)}
-            verdict = _verdict(part)
-            yield Verdict({**verdict.values, **words}, verdict.trail)
+            verdict = _verdict(part, _drop(call) if accepts & {"raw"} else None)
+            yield Verdict({**verdict.values, **words}, verdict.trail, plan=verdict.plan)
 
 
 def _wanted(accepts: frozenset[str]) -> str:
