@@ -135,6 +135,14 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return None
 
 
+class Made(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An option of a layer's constructor that changes what the layer gives: with `option` equal to `equals`, it is `gives`."""
+
+    option: str
+    equals: bool | int | str
+    gives: Kind
+
+
 class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An operation: a function, a tensor method or a layer, and what it gives.
 
@@ -146,7 +154,8 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `shape` names a rule of `analysis.shapes`, which reads the bound parameters by name.
     `methods` are also attributes of a tensor that give a tensor (`x.T`, `x.data`).
     `heads` are the attributes of a model whose layer gives what the model gives: one that is set takes its place.
-    `unless` are options of the constructor with which the model gives something else.
+    `unless` are options of the constructor with which the model gives something else, `when` those with what it gives then:
+    with any other value of such an option, what it gives is unknown.
     A layer's name may hold stars (`timm.models.*`). `items = "model_output"`: an object whose `logits` are of the kind, as a
     tuple too if no labels are handed in.
     `blank` says that what it gives is made to have its entries set.
@@ -166,6 +175,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     blank: bool = False
     heads: tuple[str, ...] = ()
     unless: tuple[str, ...] = ()
+    when: tuple[Made, ...] = ()
     items: Literal["", "values_indices", "model_output"] = ""
     id: str = ""
 

@@ -51,3 +51,12 @@ def test_timm() -> None:
     assert is_raw(model(torch.randn(2, 3, 64, 64)))
     model.fc = torch.nn.Sequential(torch.nn.Linear(512, 1), torch.nn.Sigmoid())
     assert not is_raw(model(torch.randn(2, 3, 64, 64)))
+
+
+@pytest.mark.parametrize(("activation", "raw"), [(None, True), ("sigmoid", False), ("softmax2d", False)])
+def test_segmentation_models(activation: str | None, raw: bool) -> None:
+    smp = pytest.importorskip("segmentation_models_pytorch", exc_type=ImportError)
+    model = smp.Unet("resnet18", encoder_weights=None, classes=3, activation=activation).eval()
+    scores = model(torch.randn(1, 3, 64, 64))
+    assert is_raw(scores) is raw
+    assert bool(((scores.sum(1) - 1).abs() < 1e-4).all()) is (activation == "softmax2d")

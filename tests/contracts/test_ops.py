@@ -19,7 +19,7 @@ F = torch.nn.functional
 CONTRACTS = load_contracts()
 OPS: dict[str, Op] = CONTRACTS.op_functions | {op.id: op for op in CONTRACTS.op_methods.values()}
 # The models of other libraries have tests of their own.
-MODELS = {"vision_model", "language_model"}
+MODELS = {"vision_model", "language_model", "segmentation_model"}
 TABLES: dict[str, Op] = {
     op.id: op
     for index in (CONTRACTS.op_functions, CONTRACTS.op_methods, CONTRACTS.op_layers)

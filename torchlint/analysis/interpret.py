@@ -554,9 +554,11 @@ class Interpreter:
 
     def for_stmt(self, stmt: ir.For) -> None:
         element, known = objects.iterate(self, self.eval(stmt.iter))
-        if known is not None and len(known) <= MAX_UNROLL:
+        if known is not None and len(known) <= MAX_UNROLL and not _only_counts(stmt, known):
             self.unrolled(stmt, known)
         else:
+            if known is not None and _only_counts(stmt, known):
+                element = objects.DIMENSION
             self.loop(stmt.body, lambda: self.assign(stmt.target, element))
         if self.state is not None:
             self.block(stmt.orelse)
@@ -940,6 +942,12 @@ def _dotted(node: ir.Expr) -> str:
     if isinstance(node, ir.Attribute):
         return f"{_dotted(node.value)}.{node.name}"
     return node.name if isinstance(node, ir.Name) else ""
+
+
+def _only_counts(stmt: ir.For, items: Sequence[Value]) -> bool:
+    """Whether a loop repeats its body a number of times: epochs, and not the layers of a network."""
+    counted = all(isinstance(item, Const) and type(item.value) is int for item in items) and len(items) > 1
+    return counted and any(isinstance(inner, (ir.For, ir.While, ir.With)) for inner in stmt.body)
 
 
 def _changes(before: State, after: State) -> bool:

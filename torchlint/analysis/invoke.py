@@ -52,7 +52,7 @@ from torchlint.analysis.values import (
     narrow,
     union,
 )
-from torchlint.contracts import Loss
+from torchlint.contracts import Kind, Loss, Op
 from torchlint.findings import NodeRef, StepRef
 
 if TYPE_CHECKING:
@@ -868,7 +868,7 @@ def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Valu
     if op is not None and not any(name in args.keywords for name in op.unless):
         options = dict(zip(op.layer_params, args.positional, strict=False))
         options.update(args.keywords)
-        return Layer(op, options, name, run.ref(node), run.program.new_cell() if op.heads else 0)
+        return Layer(_as_made(op, options), options, name, run.ref(node), run.program.new_cell() if op.heads else 0)
     wrapper = contracts.wrappers.get(name)
     if wrapper is not None:
         return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
@@ -884,6 +884,20 @@ def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Valu
     _escape(run, args)
     run.unresolved(node, Extern(name))
     return Unknown(f"result of {name}"[:_LONGEST_REASON], _source(args))
+
+
+def _as_made(op: Op, options: Mapping[str, Value]) -> Op:
+    """The operation of a layer made with these options."""
+    for option in {when.option for when in op.when} & options.keys():
+        value = options[option]
+        if isinstance(value, Const) and value.value is None:
+            continue
+        gives: Kind = "unknown"
+        for when in op.when:
+            if when.option == option and isinstance(value, Const) and value.value == when.equals:
+                gives = when.gives
+        return msgspec.structs.replace(op, gives=gives)
+    return op
 
 
 def _source(args: Args) -> Source:
@@ -956,6 +970,12 @@ def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _range(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    bounds = [shapes.const_int(value) for value in args.positional]
+    known = [bound for bound in bounds if bound is not None]
+    if args.rest is None and 0 < len(known) == len(bounds) <= 3 and 0 not in known[2:]:
+        numbers = range(*known)
+        if len(numbers) <= interpret.MAX_UNROLL:
+            return Tuple(tuple(Const(number) for number in numbers))
     return Items(objects.DIMENSION)
 
 
@@ -1153,6 +1173,16 @@ def _checkpoint(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return call(run, args.first(), Args(args.positional[1:], keywords, args.rest, args.others), node)
 
 
+def _data_parallel(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return call(run, args.first(), Args(args.positional[1:2]), node)
+
+
+def _field(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A dataclass's field: what its default is made by."""
+    factory = args.keywords.get("default_factory")
+    return call(run, factory, Args(), node) if factory is not None else args.keywords.get("default", UNKNOWN)
+
+
 def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
     return part.cls if isinstance(part, Instance) else UNKNOWN
@@ -1197,15 +1227,15 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.sum": _sum,
     "collections.OrderedDict": _make_dict,
     "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
+    "dataclasses.field": _field,
     "functools.partial": _partial,
     "itertools.chain": lambda run, args, node: Items(union([objects.iterate(run, a)[0] for a in args.positional])),
     "tqdm.tqdm": _first,
     "tqdm.auto.tqdm": _first,
     "tqdm.notebook.tqdm": _first,
     "torch.utils.checkpoint.checkpoint": _checkpoint,
-    "torch.nn.parallel.data_parallel": lambda run, args, node: call(
-        run, args.first(), Args(args.positional[1:2]), node
-    ),
+    "torch.nn.parallel.data_parallel": _data_parallel,
+    "torch.nn.parallel": _data_parallel,  # as the module of the same name is spelled
     "torch.utils.data.TensorDataset": _tensor_dataset,
     "torch.utils.data.DataLoader": _loader,
     "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
