@@ -196,8 +196,8 @@ def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node)
     """`loss.backward()`, `accelerator.backward(loss)`, `self.manual_backward(loss)`."""
     value, seeded = receiver, bool(args.positional) or "gradient" in args.keywords or args.others is not None
     if not all(isinstance(part, Tensor) for part in alternatives(receiver)):
-        if len(args.positional) != 1:
-            return
+        if len(args.positional) != 1 or not _is_loss(args.positional[0]):
+            return  # the receiver may be a tensor, and the argument the gradient to begin with
         value, seeded = args.positional[0], False
     cuts = tuple(_cut_of(run, part) for part in alternatives(value))
     run.record(Backward(run.ref(node), ".backward()", run.frame.training, value=value, seeded=seeded, cuts=cuts))
