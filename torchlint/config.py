@@ -263,11 +263,15 @@ def codes_for(selector: str, rules: Mapping[str, HasCode]) -> frozenset[str]:
 
 
 def suggest(word: str, candidates: Iterable[str]) -> str:
-    """`; did you mean "…"?` for the candidate that is close to the word, or nothing."""
+    """`; did you mean "…"?` for the candidate that is close to the word (of equals, the first), or nothing."""
     import difflib  # noqa: PLC0415  # only on the way to an error
 
-    close = difflib.get_close_matches(word, list(candidates), 1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    known = list(candidates)
+    close = difflib.get_close_matches(word, known, len(known) or 1)
+    if not close:
+        return ""
+    closest = max(close, key=lambda one: (difflib.SequenceMatcher(None, one, word).ratio(), -known.index(one)))
+    return f'; did you mean "{closest}"?'
 
 
 class _Where(NamedTuple):
