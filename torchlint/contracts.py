@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from torchlint.data import LEARNS
 from torchlint.errors import UserError
 
 Kind = Literal[
@@ -230,9 +229,9 @@ class Contracts(msgspec.Struct, frozen=True):
         return op
 
     def loss_words(self) -> frozenset[bytes]:
-        """The last part of each loss's name, as bytes, and the word for learning: a file without any of them makes no loss."""
+        """The last part of each loss's name, as bytes: a file without any of them has to write its loss by hand."""
         names = [*self.loss_classes, *self.loss_functions]
-        return frozenset(name.rpartition(".")[2].encode() for name in names) | {LEARNS}
+        return frozenset(name.rpartition(".")[2].encode() for name in names)
 
 
 def read_tables(path: Path) -> Tables:

@@ -120,13 +120,17 @@ def prefilter(paths: Iterable[str], read_bytes: Callable[[str], bytes], words: f
     return [path for path in paths if search(read_bytes(path))]
 
 
-def searcher(words: frozenset[bytes]) -> Callable[[bytes], bool]:
-    """`has_loss_word` for many files: most are settled by a search for a few substrings that all words share."""
+def searcher(words: frozenset[bytes], methods: Iterable[str] = ()) -> Callable[[bytes], bool]:
+    """`has_loss_word` for many files: most are settled by a search for a few substrings that all words share.
+
+    A call of one of the methods counts too; a definition of that name, or talk of it, does not.
+    """
     # bytes.find runs at memory speed: on 107 MB this takes 0.36 s, a regular expression with an alternative per word 2 s.
     stems = _stems(words)
+    calls = [f".{method}(".encode() for method in methods]
 
     def search(data: bytes) -> bool:
-        return any(stem in data and _has_word_around(data, stem, words) for stem in stems)
+        return any(call in data for call in calls) or any(stem in data and _has_word_around(data, stem, words) for stem in stems)
 
     return search
 

@@ -341,22 +341,22 @@ def internal(path: str, error: BaseException) -> Problem:
 
 def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes]) -> _Sifted:
     """Look at each file's bytes once, and hold on to those that will be needed as text."""
-    has_loss_word = searcher(words)
+    has_loss_word = searcher(words, data.LEARNS)
     roots: list[str] = []
     suppressing: list[str] = []
     unreadable: list[Problem] = []
     for path in files:
         try:
-            data = reader.load(path)
+            content = reader.load(path)
         except SourceError as error:
             unreadable.append(problem_of(path, error))
             continue
-        if has_loss_word(data):
+        if has_loss_word(content):
             roots.append(path)
-            reader.held[path] = data
-        if may_suppress(data):
+            reader.held[path] = content
+        if may_suppress(content):
             suppressing.append(path)
-            reader.held[path] = data
+            reader.held[path] = content
     return _Sifted(roots, suppressing, unreadable)
 
 

@@ -94,12 +94,13 @@ def no_collector() -> Iterator[None]:
 
 def corpus(folder: str) -> Corpus:
     """Find the files as torchlint does and keep the text of those that pass its prefilter."""
+    from torchlint import data as words
     from torchlint import discover, engine
     from torchlint.config import Settings
     from torchlint.source import SourceError, from_bytes
 
     settings = Settings()
-    has_loss_word = discover.searcher(engine.loss_words(settings))
+    has_loss_word = discover.searcher(engine.loss_words(settings), words.LEARNS)
     found = discover.discover([folder], settings.discovery).files
     texts: dict[str, str] = {}
     size = 0

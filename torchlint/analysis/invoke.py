@@ -53,6 +53,7 @@ from torchlint.analysis.values import (
     union,
 )
 from torchlint.contracts import Kind, Loss, Op
+from torchlint.data import LEARNS
 from torchlint.findings import NodeRef, StepRef
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ _NEEDED_AT_ONCE = frozenset(
 """Methods that change their object, or that show that it is a loss."""
 
 
-_BACKWARD = frozenset(("backward", "manual_backward"))
+_BACKWARD = frozenset(LEARNS)
 
 
 def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node) -> None:

@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from torchlint.analysis import ir
+from torchlint.data import LEARNS
 
 _COMMON = frozenset(
     "train eval fit step update run call learn test forward loss predict evaluate validate setup build make get "
     "compute process apply close reset save load init start stop".split()
 )
 """Function names that as attributes say nothing: nearly every object has one of them."""
+
+_PARTS = frozenset("model net network module backbone encoder decoder dropout gather metric _".split())
+"""Names that say nothing of what is bound to them: a model that computes its own loss is still called `model` by everyone."""
 
 
 class Vocabulary:
@@ -27,6 +31,8 @@ class Vocabulary:
             self.words |= {name, f".{name}"}
         self._losses = frozenset(self.words)
         self._near = set(self.words)
+        # Where something learns is worth a look, but who mentions that function need not come near a loss.
+        self.words |= {f".{method}" for method in LEARNS}
         self._local: set[str] = set()
 
     def learn(self, module: ir.Module) -> None:
@@ -79,9 +85,11 @@ class Vocabulary:
     def _targets(self, stmt: ir.Assign | ir.AnnAssign, scope: str) -> None:
         for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
             if isinstance(target, ir.Attribute):
-                self.words.add(f".{target.name}")
+                if target.name not in _PARTS:
+                    self.words.add(f".{target.name}")
             elif isinstance(target, ir.Name) and scope != "function":
-                self.words |= {target.name, f".{target.name}"}
+                if target.name not in _PARTS:
+                    self.words |= {target.name, f".{target.name}"}
             elif isinstance(target, ir.Name):
                 self._local.add(target.name)
 
@@ -125,7 +133,7 @@ _COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDic
 
 def _as_read(name: str) -> set[str]:
     """A name, and as an attribute where that says something."""
-    return {name} if name in _COMMON else {name, f".{name}"}
+    return {name} if name in _COMMON or name in _PARTS else {name, f".{name}"}
 
 
 def _names_loss(name: str) -> bool:
