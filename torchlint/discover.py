@@ -130,7 +130,9 @@ def searcher(words: frozenset[bytes], methods: Iterable[str] = ()) -> Callable[[
     calls = [f".{method}(".encode() for method in methods]
 
     def search(data: bytes) -> bool:
-        return any(call in data for call in calls) or any(stem in data and _has_word_around(data, stem, words) for stem in stems)
+        return any(call in data for call in calls) or any(
+            stem in data and _has_word_around(data, stem, words) for stem in stems
+        )
 
     return search
 

@@ -371,7 +371,7 @@ def _analyse(
     """Analyse the roots together; if that fails as a whole, one by one, so that a defect costs only its own file."""
     if not roots:
         return _Outcome((), ())
-    from torchlint.analysis import analyse  # noqa: PLC0415  # imports LibCST, which most runs without torch never need
+    from torchlint.analysis import analyse  # noqa: PLC0415  # most runs without torch never need it
     from torchlint.project import Project  # noqa: PLC0415
 
     contracts = load_contracts(settings)

@@ -120,7 +120,8 @@ def _rewritten_text(data: bytes, edits: Sequence[Edit]) -> bytes:
 
 def _check(path: str, data: bytes) -> None:
     """Refuse what is no longer Python."""
-    from torchlint.analysis.lower import ParseFailure, parse  # noqa: PLC0415  # imports LibCST
+    from torchlint.analysis.lower import ParseFailure  # noqa: PLC0415  # with the parsers
+    from torchlint.analysis.lower_cst import parse  # noqa: PLC0415  # imports LibCST
 
     try:
         source = from_bytes(path, data)

@@ -46,7 +46,7 @@ class Project:
 
     def load(self, path: str) -> ir.Module:
         """The lowered module. Raises SourceError or ParseFailure."""
-        from torchlint.analysis.lower import lower  # noqa: PLC0415  # imports LibCST
+        from torchlint.analysis.lower import lower  # noqa: PLC0415  # imports the parser
 
         module = self._modules.get(path)
         if module is None:

@@ -321,7 +321,9 @@ def test_a_write_that_fails_leaves_the_old_file(tree: Tree, torchlint: Run, monk
 
 
 def cells(*sources: str | list[str]) -> dict[str, object]:
-    made = [{"cell_type": "code", "metadata": {}, "outputs": [], "source": source} for source in sources]
+    made: list[dict[str, object]] = [
+        {"cell_type": "code", "metadata": {}, "outputs": [], "source": source} for source in sources
+    ]
     made.insert(1, {"cell_type": "markdown", "metadata": {}, "source": ["p = torch.sigmoid(logits)"]})
     return {"cells": made, "metadata": {"π": "\\u00e9"}, "nbformat": 4, "nbformat_minor": 5}
 

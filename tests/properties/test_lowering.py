@@ -1,11 +1,13 @@
-"""Lowering: every construct that LibCST parses comes through, nothing gets lost, and numbers lead back to the text."""
+"""Lowering: every construct comes through, nothing gets lost, both parsers give the same, and numbers lead back to the text."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.properties.grammar import BEYOND_LIBCST, BROKEN, NEWER, SNIPPETS
 from tests.properties.strategies import programs
-from torchlint.analysis import ir
+from torchlint.analysis import ir, lower_ast, lower_cst
 from torchlint.analysis.lower import ParseFailure, lower
 from torchlint.analysis.positions import locate
 
@@ -30,6 +32,25 @@ def nodes(value: Any) -> Iterator[Any]:
         elif isinstance(item, msgspec.Struct):
             yield item
             stack.extend(getattr(item, field) for field in item.__struct_fields__)
+
+
+def spelled(value: Any) -> Any:
+    """A Struct and all below it as tuples, which compare by value."""
+    if isinstance(value, msgspec.Struct):
+        return (type(value).__name__, *(spelled(getattr(value, field)) for field in value.__struct_fields__))
+    if isinstance(value, tuple):
+        return tuple(spelled(item) for item in value)
+    return value if isinstance(value, frozenset) else repr(value)
+
+
+def lowered_alike(text: str) -> ir.Module:
+    """The IR of the text by LibCST, which is that of the running Python wherever that reads it, down to the numbers."""
+    by_libcst = lower_cst.Lowering().module(lower_cst.parse(text), "a.py")
+    tree = lower_ast.parse(text)
+    if tree is not None:
+        by_python = lower_ast.Lowering().module(tree, "a.py")
+        assert spelled(by_python) == spelled(by_libcst)
+    return by_libcst
 
 
 class Expected(ast.NodeVisitor):
@@ -122,7 +143,7 @@ IMPLIED = {"Starred", "Slice"}
 
 def compare(text: str) -> None:
     """Check the lowered text against `ast`."""
-    module = lower(text, "a.py")
+    module = lowered_alike(text)
     found = list(nodes(module))
     numbers = [node.id for node in found if isinstance(node, ir.Node)]
     assert len(numbers) == len(set(numbers)), "a number was given twice"
@@ -192,10 +213,27 @@ def test_broken_text_is_refused_with_its_place(name: str) -> None:
 
 @pytest.mark.parametrize("name", BEYOND_LIBCST)
 def test_what_libcst_does_not_parse_yet(name: str) -> None:
-    if sys.version_info >= NEWER.get(name, (3, 0)):
-        ast.parse(BEYOND_LIBCST[name])
+    text = BEYOND_LIBCST[name]
     with pytest.raises(ParseFailure):
-        lower(BEYOND_LIBCST[name], "a.py")
+        lower_cst.parse(text)
+    if sys.version_info >= NEWER.get(name, (3, 0)):
+        assert lower(text, "a.py").nodes
+
+
+@pytest.mark.parametrize("name", [name for name in SNIPPETS if NEWER.get(name, (3, 0)) > sys.version_info])
+def test_what_the_running_python_does_not_parse_yet(name: str) -> None:
+    assert lower_ast.parse(SNIPPETS[name]) is None
+    assert spelled(lower(SNIPPETS[name], "a.py")) == spelled(lowered_alike(SNIPPETS[name]))
+
+
+@pytest.mark.parametrize("package", ["libcst", "hypothesis", "torchlint", "json", "asyncio", "email", "torch.nn"])
+def test_files_of_packages_are_lowered_alike(package: str) -> None:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations
+    files = sorted(path for folder in spec.submodule_search_locations for path in Path(folder).rglob("*.py"))
+    for path in files[:: max(1, len(files) // 15)]:
+        lowered_alike(path.read_text("utf-8"))
 
 
 def test_all_constructs_in_one_file() -> None:
@@ -214,6 +252,6 @@ def test_random_programs(text: str) -> None:
 @given(st.text(alphabet="abf'\"\\{}()[]:=.,*#@ \n\t0\x0c", max_size=40))
 def test_random_text_lowers_or_is_refused(text: str) -> None:
     try:
-        lower(text, "a.py")
+        lowered_alike(text)
     except ParseFailure as failure:
         assert failure.message

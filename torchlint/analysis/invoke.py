@@ -195,6 +195,8 @@ _BACKWARD = frozenset(LEARNS)
 
 def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node) -> None:
     """`loss.backward()`, `accelerator.backward(loss)`, `self.manual_backward(loss)`."""
+    if run.entries and not args.positional and any(isinstance(part, Unknown) for part in alternatives(receiver)):
+        run.entries[-1].open = True  # it may come of a loss that a caller chooses
     value, seeded = receiver, bool(args.positional) or "gradient" in args.keywords or args.others is not None
     if not all(isinstance(part, Tensor) for part in alternatives(receiver)):
         if len(args.positional) != 1 or not _is_loss(args.positional[0]):

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from torchlint.analysis.lower import Lowering, collector_off, parse
+from torchlint.analysis.lower import collector_off
+from torchlint.analysis.lower_cst import Lowering, parse
 
 
 class Span(NamedTuple):
