@@ -120,3 +120,10 @@ class Finding(msgspec.Struct, frozen=True):
     confidence: Confidence
     plan: Plan | None = None
     alike: bool = True
+
+
+def doubtful(finding: Finding, reason: StepRef) -> Finding:
+    """A finding that is likely, no more, with what it depends on as the last step of its story."""
+    if finding.confidence == "likely":
+        return finding
+    return msgspec.structs.replace(finding, confidence="likely", trail=(*finding.trail, reason), plan=None)

@@ -259,3 +259,27 @@ def test_help_is_quick_and_a_file_without_losses_needs_no_parser(tmp_path: Path)
         )
         for heavy in (b"'libcst'", b"'rich'", b"'pathspec'", b"'torch'", b"'numpy'"):
             assert heavy not in done.stdout
+
+
+def test_a_likely_finding_says_what_it_depends_on(tree: Tree, torchlint: Run) -> None:
+    tree(
+        {
+            "a.py": """\
+import torch
+from torch import nn
+
+
+def step(x, y, squash):
+    scores = nn.Linear(4, 1)(x)
+    if squash:
+        scores = torch.sigmoid(scores)
+    return nn.BCEWithLogitsLoss()(scores, y)
+"""
+        }
+    )
+    found = json.loads(torchlint("check", "--confidence", "likely", "--output-format", "json").out)
+    (diagnostic,) = found
+    last = diagnostic["trail"][-1]
+    assert diagnostic["confidence"] == "likely"
+    assert last["location"]["row"] == 6
+    assert "depends on the way taken" in last["note"]

@@ -35,7 +35,9 @@ class Recorder(Interpreter):
         self._note(key, event)
         for judged in self.choices:
             judged.keys.append(key)
-            judged.found = judged.found or any(finding.code not in self.harmless for finding in found)
+            judged.found = judged.found or any(
+                finding.confidence == "certain" and finding.code not in self.harmless for finding in found
+            )
         if self.entries and any(_is_open(part) for value in event.waits_for() for part in alternatives(value)):
             self.entries[-1].open = True
 

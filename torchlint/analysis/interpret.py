@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from torchlint.analysis import conditions, invoke, ir, objects, operate
 from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
@@ -40,7 +38,7 @@ from torchlint.analysis.values import (
     narrow,
     union,
 )
-from torchlint.findings import NodeRef
+from torchlint.findings import NodeRef, StepRef, doubtful
 
 MAX_STARS = 16
 """A package that imports more modules with a star is a catalogue: its names are not sought in all of them."""
@@ -201,12 +199,13 @@ class Interpreter:
         finally:
             self.choices.pop()
 
-    def doubt(self, choices: Sequence[invoke.Judged]) -> None:
-        """Make what was found while following these possibilities likely, no more."""
+    def doubt(self, choices: Sequence[invoke.Judged], node: ir.Node) -> None:
+        """Make what was found while following these possibilities of a call likely, no more."""
+        reason = StepRef(self.ref(node), "it depends on what is called here: one of several")
         for judged in choices:
             for key in judged.keys:
                 found = self.program.findings[key]
-                self.program.findings[key] = [msgspec.structs.replace(f, confidence="likely") for f in found]
+                self.program.findings[key] = [doubtful(finding, reason) for finding in found]
 
     def is_open(self, function: Function) -> bool:
         """Whether a caller could tell more of the loss calls in a function: found by running it once with unknown arguments."""

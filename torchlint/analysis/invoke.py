@@ -278,7 +278,7 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     run.branches([partial(one, part, guard) for part, guard in parts])
     if any(not judged.found for judged in choices) and not all(_is_settled(value) for value in args.all()):
         # With another of the possibilities the call is right, and the same setting may have chosen the input.
-        run.doubt([judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard])
+        run.doubt([judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard], node)
     return either(results)
 
 

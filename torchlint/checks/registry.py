@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
 import msgspec
 
 from torchlint.analysis.calls import Event, LossCall, OpCall
-from torchlint.analysis.values import Trail
+from torchlint.analysis.values import Lazy, Tensor, Trail, Value, computed
 from torchlint.diagnostics import Confidence
-from torchlint.findings import Finding, NodeRef, Plan, StepRef
+from torchlint.findings import Finding, NodeRef, Plan, StepRef, doubtful
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -103,13 +103,49 @@ def watched_ops() -> frozenset[str]:
 def judge(event: Event, sure: bool = True) -> list[Finding]:
     """All findings of all checks on an event; likely at most, if the event is not `sure`."""
     _load()
-    findings = []
-    for known in _CHECKS.get(type(event), ()):
-        if not known.ops or event.about in known.ops:
-            for verdict in known.check(event):
-                found = _finding(known.code, event, verdict)
-                findings.append(found if sure else msgspec.structs.replace(found, confidence="likely"))
-    return findings
+    findings = _judged(event)
+    if isinstance(event, LossCall):
+        findings += _possible(event, {finding.code for finding in findings} | _HARMLESS)
+    if sure:
+        return findings
+    reason = StepRef(event.at, "it depends on the way taken: this is one of several")
+    return [doubtful(finding, reason) for finding in findings]
+
+
+def _judged(event: Event) -> list[Finding]:
+    return [
+        _finding(known.code, event, verdict)
+        for known in _CHECKS.get(type(event), ())
+        if not known.ops or event.about in known.ops
+        for verdict in known.check(event)
+    ]
+
+
+def _possible(call: LossCall, known: set[str]) -> list[Finding]:
+    """What would be wrong if one of an argument's possibilities were all of it. Computes nothing lazy that no check asked for."""
+    found: dict[str, Finding] = {}
+    for name, value in call.args.items():
+        parts = [part for part in computed(value) if not isinstance(part, Lazy)]
+        if len(parts) < 2:
+            continue
+        judged = [_judged(msgspec.structs.replace(call, args={**call.args, name: part})) for part in parts]
+        for findings in judged:
+            for finding in findings:
+                code = finding.code
+                right = [
+                    part for part, each in zip(parts, judged, strict=True) if all(other.code != code for other in each)
+                ]
+                if right and code not in known:
+                    found.setdefault(code, doubtful(finding, _otherwise(call, right)))
+    return list(found.values())
+
+
+def _otherwise(call: LossCall, right: Sequence[Value]) -> StepRef:
+    """What a finding depends on: that the value is not one of these possibilities."""
+    for part in right:
+        if isinstance(part, Tensor) and part.trail is not None:
+            return StepRef(part.trail.step.at, "it depends on the way taken: from here comes what is right")
+    return StepRef(call.at, "it depends on the way taken: nothing is known of another one")
 
 
 def _finding(code: str, event: Event, verdict: Verdict) -> Finding:
