@@ -27,6 +27,9 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 USAGE = 2
 
+_FOR_SERVERS = ("sarif", "github", "gitlab", "junit")
+"""The formats of CI servers, which hold findings and nothing else."""
+
 
 class _Fault(click.ClickException):
     """Something the user can mend; shown in one line, exit code 2."""
@@ -118,7 +121,11 @@ def cli() -> None:
     "--diff", is_flag=True, help="Write no file: show what --fix would change. Exit code 1 if there is anything."
 )
 @click.option("--baseline", metavar="FILE", help="Hide the findings that this file holds (see `torchlint baseline`).")
-@click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="How to report.  [default: full]")
+@click.option(
+    "--output-format",
+    type=click.Choice(["full", "concise", "json", "sarif", "github", "gitlab", "junit"]),
+    help="How to report.  [default: full]",
+)
 @click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
 @click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
 @click.option("--coverage", is_flag=True, help="List every loss call, too: what is known of it, and why not more.")
@@ -160,6 +167,9 @@ def check(  # one parameter per option
     stdin = sys.stdin.buffer.read() if "-" in paths else None
     with _faults():
         settings = _settings((stdin_filename,) if stdin_filename else paths, config, isolated, overrides)
+        if (coverage or statistics) and settings.output_format in _FOR_SERVERS:
+            option = "--coverage" if coverage else "--statistics"
+            raise _Fault(f"{option} and --output-format {settings.output_format} do not go together")
         with _progress(no_progress or quiet) as progress:
             asked: Any = {
                 "stdin": stdin,
@@ -489,7 +499,7 @@ def _write_report(report: Report, output: _Output) -> None:
             raise _Fault(f"--output-file: {output.file}: {error.strerror or error}") from error
     if not report.files and not report.problems:
         _say("warning: no Python files found under the given paths", sys.stderr)
-    elif not output.quiet and output.format != "json":
+    elif not output.quiet and output.format in ("full", "concise", "github"):
         for line in (output.told, _summary(report, style_for(sys.stdout)), _fixable(report, unsafe=output.unsafe)):
             if line:
                 _say(line)
@@ -503,7 +513,16 @@ def _rendered(report: Report, output: _Output, style: Style) -> str:
         from torchlint.report import json  # noqa: PLC0415
 
         return json.render(diagnostics, report.coverage)
+    if output.format in _FOR_SERVERS:
+        return _for_server(report, output.format)
     return _findings(report, output, style) + _coverage(report.coverage, output.format, style)
+
+
+def _for_server(report: Report, output_format: str) -> str:
+    from torchlint.report import github, gitlab, junit, sarif  # noqa: PLC0415
+
+    by_format = {"github": github.render, "gitlab": gitlab.render, "junit": junit.render, "sarif": sarif.render}
+    return by_format[output_format](report)
 
 
 def _findings(report: Report, output: _Output, style: Style) -> str:

@@ -19,7 +19,7 @@ from torchlint.errors import UserError
 if TYPE_CHECKING:
     from torchlint.contracts import Loss, Op, Wrapper
 
-OutputFormat = Literal["full", "concise", "json"]
+OutputFormat = Literal["full", "concise", "json", "sarif", "github", "gitlab", "junit"]
 
 FILE_NAMES = ("torchlint.toml", ".torchlint.toml", "pyproject.toml")
 ALL = "ALL"

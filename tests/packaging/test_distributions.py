@@ -19,7 +19,18 @@ import pytest
 import torchlint
 
 ROOT = Path(torchlint.__file__).resolve().parent.parent
-PARTS = ("torchlint", "rules", "tests", "examples", ".ci", "pyproject.toml", "README.md", "LICENSE", ".gitignore")
+PARTS = (
+    "torchlint",
+    "rules",
+    "tests",
+    "examples",
+    ".ci",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "action.yml",
+    ".gitignore",
+)
 
 PROBE = """
 import json, sys
