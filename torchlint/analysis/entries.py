@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from torchlint.analysis import invoke, ir, objects
-from torchlint.analysis.calls import Event, LossCall
+from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
@@ -31,7 +31,10 @@ class Recorder(Interpreter):
     def record(self, event: Event) -> None:
         """Judge an event."""
         key = (*self.frame.key, self.frame.path, event.at.node, event.about)
-        found = self.program.findings[key] = judge(event)
+        found = judge(event)
+        if found and isinstance(event, (Arithmetic, OpCall)) and self.program.only_shown(event.at):
+            found = []  # no part of a loss
+        self.program.findings[key] = found
         self._note(key, event)
         for judged in self.choices:
             judged.keys.append(key)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
+from torchlint.analysis.shown import only_shown
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
+from torchlint.analysis.usage import Uses
 from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value, alternatives
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
@@ -15,7 +17,7 @@ from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
 
 if TYPE_CHECKING:
-    from torchlint.findings import Finding
+    from torchlint.findings import Finding, NodeRef
     from torchlint.project import Project
 
 
@@ -76,6 +78,7 @@ class Program:
         self._cells = 0
         self._canonical: dict[str, str] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
+        self._uses: dict[str, Uses] = {}
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
 
     def new_cell(self) -> int:
@@ -99,6 +102,17 @@ class Program:
         """The identifiers in a module that was read."""
         info = self.modules.get(path)
         return info.ir.words if info is not None and info.ir is not None else frozenset()
+
+    def only_shown(self, at: NodeRef) -> bool:
+        """Whether the value of an expression is computed to be looked at, so that nothing learns from it."""
+        uses = self._uses.get(at.path)
+        if uses is None:
+            info = self.modules.get(at.path)
+            if info is None or info.ir is None:
+                return False
+            uses = self._uses[at.path] = Uses(info.ir)
+        node = uses.node.get(at.node)
+        return node is not None and only_shown(uses, node, self.contracts.op_methods)
 
     def _load(self, path: str) -> ir.Module | None:
         if path not in self.roots:
