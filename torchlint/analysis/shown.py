@@ -1,6 +1,7 @@
 """Whether a value is computed to be looked at only: printed, turned into a number, or dropped as it is.
 
-What nothing learns from harms no training. As all of `usage`, this errs to the side of more uses.
+What nothing learns from harms no training. As all of `usage`, this errs to the side of more uses: a name that is never read
+may be read by somebody else.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ def _shown(uses: Uses, node: ir.Node, methods: Collection[str], seen: set[int]) 
         func = outer.func
         if isinstance(func, ir.Name):
             return func.name in _SHOW
-        of_library = isinstance(func, ir.Attribute) and isinstance(func.value, ir.Name) and func.value.name in _LIBRARY
-        return of_library and func.name in methods and _shown(uses, outer, methods, seen)
+        if not (isinstance(func, ir.Attribute) and isinstance(func.value, ir.Name) and func.value.name in _LIBRARY):
+            return False
+        return func.name in methods and _shown(uses, outer, methods, seen)
     if isinstance(outer, ir.Assign) and len(outer.targets) == 1 and isinstance(outer.targets[0], ir.Name):
         if outer.id in seen:
             return True
         seen.add(outer.id)
         reads = uses.reached(outer, outer.targets[0].name)
-        return reads is not None and all(_shown(uses, read, methods, seen) for read in reads)
+        return reads is not None and len(reads) > 0 and all(_shown(uses, read, methods, seen) for read in reads)
     return False
 
 
