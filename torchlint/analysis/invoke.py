@@ -13,6 +13,7 @@ from torchlint.analysis.calls import Backward, Construction, LossCall
 from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
+    A_NUMBER,
     UNKNOWN,
     Autocast,
     Class,
@@ -797,6 +798,8 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
     loss = criterion.loss
     values: dict[str, Value] = {}
     names = [arg.name for arg in loss.args]
+    if len(args.positional) > len(names) and not criterion.functional and _is_of_torch(loss):
+        return Unknown("call of a loss with too many arguments")  # another loss is meant here
     for name, value in zip(names, args.positional, strict=False):
         values[name] = value
     for arg in loss.args:
@@ -827,6 +830,11 @@ def loss_call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node)
     )
     run.record(record)
     return _loss_value(run, record)
+
+
+def _is_of_torch(loss: Loss) -> bool:
+    """Whether a loss is torch's own, whose parameters are all known."""
+    return any(name.startswith("torch.nn.") for name in loss.classes)
 
 
 def _loss_value(run: Interpreter, record: LossCall) -> Value:
@@ -990,11 +998,23 @@ def _enumerate(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _zip(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if args.rest is not None and not args.positional:
+        return _columns(args.rest)
+    if len(args.positional) == 1 and args.rest is None:  # `zip(*rows)` of a list
+        return _columns(objects.iterate(run, args.first())[0])
     sides = [objects.iterate(run, value) for value in args.positional]
     if sides and all(known is not None for _, known in sides):
         rows = zip(*(known or [] for _, known in sides), strict=False)
         return Tuple(tuple(Tuple(tuple(row)) for row in rows))
     return Items(Tuple(tuple(element for element, _ in sides)))
+
+
+def _columns(row: Value) -> Value:
+    """`zip(*rows)`: for each place in a row, what stands there in all of them."""
+    parts = alternatives(row)
+    if len(parts) == 1 and isinstance(parts[0], Tuple):
+        return Tuple(tuple(Items(item) for item in parts[0].items))
+    return Items(Items(union([Unknown(p.reason, p.source) if isinstance(p, Unknown) else UNKNOWN for p in parts])))
 
 
 def _list(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -1064,17 +1084,52 @@ def _tensor_dataset(run: Interpreter, args: Args, node: ir.Node) -> Value:
 def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """Batches of a data set's items, which are computed when one is needed."""
     dataset = args.get("dataset", 0)
-    if dataset is None or "collate_fn" in args.keywords or "batch_sampler" in args.keywords:
+    if dataset is None or "batch_sampler" in args.keywords:
         return Unknown("batch of a loader", "batch")
-    frame = run.frame
+    frame, collate = run.frame, args.get("collate_fn", _COLLATE)
 
     def compute() -> Value:
         with run.enter(frame):
-            return union([collated(run, part) for part in alternatives(_sample(run, dataset, node))])
+            sample = _sample(run, dataset, node)
+            if collate is None or (isinstance(collate, Const) and collate.value is None):
+                return union([collated(run, part) for part in alternatives(sample)])
+            samples = objects.new_list(run, None, sample)
+            return _batched(run, call(run, collate, Args([samples]), node))
 
     if isinstance(dataset, Items):
         return Items(compute())
     return Items(Lazy(compute, [], True))
+
+
+_COLLATE = 6
+"""The position of `collate_fn` among the arguments of a loader."""
+
+
+def _batched(run: Interpreter, made: Value) -> Value:
+    """What a project's own `collate_fn` made of a list of samples: each tensor in it holds any number of them."""
+    out: list[Value] = []
+    for part in alternatives(made):
+        if isinstance(part, Tensor):
+            single = part.shape is not None and part.shape.rank == 0
+            out.append(part if single else msgspec.structs.replace(part, batched=True))
+        elif isinstance(part, Tuple):
+            out.append(Tuple(tuple(_batched(run, item) for item in part.items)))
+        elif isinstance(part, Container) and part.kind == "list":
+            known = objects.iterate(run, part)[1]
+            out.append(
+                part if known is None else objects.new_list(run, [_batched(run, item) for item in known], UNKNOWN)
+            )
+        elif isinstance(part, Container) and part.kind == "dict" and "*" not in run.heap.read(part.id):
+            pairs: list[tuple[Value | None, Value]] = [
+                (Const(objects.literal(key)), _batched(run, value))
+                for key, value in objects.dict_values(run, part).items()
+            ]
+            out.append(objects.new_dict(run, pairs))
+        elif isinstance(part, Instance):
+            out.append(part)
+        else:
+            out.append(Unknown("batch of a loader", "batch"))
+    return union(out)
 
 
 def _sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
@@ -1193,9 +1248,7 @@ def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _number(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
-    if isinstance(part, Const) and isinstance(part.value, (int, float)):
-        return part
-    return Unknown("a number")
+    return part if isinstance(part, Const) and isinstance(part.value, (int, float)) else A_NUMBER
 
 
 def _sum(run: Interpreter, args: Args, node: ir.Node) -> Value:

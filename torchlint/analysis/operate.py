@@ -11,6 +11,7 @@ from torchlint.analysis import ir, objects, shapes
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall, number_of
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
+    A_NUMBER,
     UNKNOWN,
     Class,
     Const,
@@ -532,9 +533,16 @@ def _data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
         types = {_NUMBERS[type(part.value)] for part in parts if isinstance(part, Const)}
         return Shape(()), types.pop() if len(types) == 1 else "unknown"
     part = parts[0]
-    if len(parts) > 1 or not (isinstance(part, Tuple) or (isinstance(part, Container) and part.kind == "list")):
+    if len(parts) == 1 and isinstance(part, Unknown) and part.reason == A_NUMBER.reason:
+        return Shape(()), "unknown"
+    if len(parts) > 1 or not (
+        isinstance(part, (Tuple, Items)) or (isinstance(part, Container) and part.kind == "list")
+    ):
         return None, "unknown"
-    _, items = objects.iterate(run, part)
+    element, items = objects.iterate(run, part)
+    if items is None:
+        shape, number = _data(run, element)
+        return None if shape is None else Shape((None, *shape.dims), shape.open), number
     if not items:
         return None, "unknown"
     rows = [_data(run, item) for item in items]

@@ -14,6 +14,7 @@ from torchlint.analysis.values import (
     VARIES,
     Const,
     Dim,
+    Items,
     Shape,
     Size,
     Tensor,
@@ -326,6 +327,10 @@ def _gather(bound: Bound) -> Shape | None:
 def _cat(bound: Bound) -> Shape | None:
     shapes = _shapes_in(bound.input)
     dim = const_int(bound.option("dim", 0)) if bound.option("dim", 0) is not None else 0
+    each = _shape_of_any(bound.input)
+    if each is not None and dim is not None and not each.open and -len(each.dims) <= dim < len(each.dims):
+        dim %= len(each.dims)
+        return Shape((*each.dims[:dim], None, *each.dims[dim + 1 :]))
     if not shapes or dim is None or any(shape is None or shape.open for shape in shapes):
         return None
     first = shapes[0]
@@ -348,6 +353,9 @@ def _cat(bound: Bound) -> Shape | None:
 def _stack(bound: Bound) -> Shape | None:
     shapes = _shapes_in(bound.input)
     dim = const_int(bound.option("dim", 0)) if bound.option("dim", 0) is not None else 0
+    each = _shape_of_any(bound.input)
+    if each is not None and dim == 0 and not each.open:
+        return Shape((None, *each.dims))
     if not shapes or dim is None or any(shape is None or shape.open for shape in shapes):
         return None
     joined = shapes[0]
@@ -367,6 +375,12 @@ def _shapes_in(value: Value) -> list[Shape | None]:
     if len(parts) == 1 and isinstance(parts[0], Tuple):
         return [shape_of(item) for item in parts[0].items]
     return []
+
+
+def _shape_of_any(value: Value) -> Shape | None:
+    """The shape of each of any number of tensors."""
+    parts = alternatives(value)
+    return shape_of(parts[0].element) if len(parts) == 1 and isinstance(parts[0], Items) else None
 
 
 def _matmul(bound: Bound) -> Shape | None:

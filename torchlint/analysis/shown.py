@@ -12,7 +12,7 @@ from torchlint.analysis import ir
 from torchlint.analysis.usage import Uses
 
 _SHOW = frozenset(("print", "display", "repr", "str", "float", "int", "bool", "len", "type"))
-_NUMBERS = frozenset(("item", "tolist", "detach", "numpy", "size", "dim", "numel"))
+_NUMBERS = frozenset(("item", "tolist", "size", "dim", "numel"))
 """Methods and attributes of a tensor whose result no gradient leads back from."""
 _SIZES = frozenset(("shape", "dtype", "device", "ndim"))
 _LIBRARY = frozenset(("torch", "F", "functional"))

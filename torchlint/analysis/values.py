@@ -330,6 +330,8 @@ class Method(Value, frozen=True, eq=False):
 
 UNKNOWN = Unknown()
 NO_AUTOCAST = Autocast("off")
+A_NUMBER = Unknown("a number")
+"""What `int(...)` and `float(...)` give."""
 TOO_MANY = Unknown("too many possibilities")
 
 
