@@ -62,7 +62,7 @@ class Settings(NamedTuple):
 
     `loss`, `op`, `wrapper` and `alias` are the user's own contracts, in the format of `rules/contracts/*.toml`.
     `root` is the folder that patterns are relative to; `origin` the file that the settings came from; `given` what the
-    command line adds to them.
+    command line adds to them; `noqa` whether `# noqa` hides findings, which flake8 can be told to change.
     """
 
     select: tuple[str, ...] = ()
@@ -85,6 +85,7 @@ class Settings(NamedTuple):
     root: str = "."
     origin: str | None = None
     given: Given = Given()
+    noqa: bool = True
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -105,7 +106,7 @@ class Settings(NamedTuple):
         return DiscoverRules(exclude, self.root, self.respect_gitignore, self.force_exclude, self.given.exclude)
 
 
-INTERNAL = ("root", "origin", "given")
+INTERNAL = ("root", "origin", "given", "noqa")
 """The fields of Settings that are no keys."""
 
 

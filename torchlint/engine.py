@@ -514,7 +514,7 @@ class _File(NamedTuple):
 
         source = self.reader(self.path)
         codes = self.selection.at(self.path)
-        found = suppress.directives(source.text)
+        found = [each for each in suppress.directives(source.text) if self.settings.noqa or each.kind != "noqa"]
         flagged = [suppress.Flagged(each.code, *self._lines(each)) for each in findings]
         verdict = suppress.apply(found, flagged, self._stands_for)
         reported = [

@@ -170,6 +170,7 @@ def test_wheel(wheel: Path, checkout: Path, expected: dict[str, object], tmp_pat
     check(result, expected)
     assert torchlint.__version__ in run(python_of(home).parent / "torchlint", "--version", cwd=tmp_path)
     assert "TLN101" in run(python_of(home).parent / "torchlint", "rules", cwd=tmp_path)
+    assert "torchlint: " in run(python_of(home), "-m", "flake8", "--version", cwd=tmp_path)
 
 
 def test_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
@@ -208,4 +209,5 @@ def test_dependencies_are_those_imported(checkout: Path) -> None:
             imported.setdefault(name, set()).add(file.name)
     # torch runs the pages' examples; whoever asks for that has it.
     assert imported.pop("torch", set()) <= {"testing.py"}
+    assert imported.pop("flake8") == {"flake8.py"}, "flake8 imports the plugin, so it is there"
     assert {name for name in imported if name not in sys.stdlib_module_names} - {"torchlint"} == declared

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from torchlint.diagnostics import Diagnostic, Place, Problem
-from torchlint.report.concise import last_words
 from torchlint.source import Source
 
 
@@ -32,11 +31,6 @@ def in_cell(place: Place | Problem) -> str:
     if place.cell is None:
         return ""
     return f"cell {place.cell}" + (f", line {place.line}: " if place.line is not None else ": ")
-
-
-def said(problem: Problem) -> str:
-    """Why a file was not linted, in one line; of a defect of torchlint's, the exception."""
-    return f"internal error: {last_words(problem.message)}" if problem.internal else problem.message
 
 
 def repository() -> str:

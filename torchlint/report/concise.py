@@ -36,11 +36,16 @@ def problem(each: Problem, style: Style) -> str:
         parts.append(f"cell {each.cell}")
     parts += [str(number) for number in (each.line, each.column) if number is not None]
     label = "internal error" if each.internal else "error"
-    message = last_words(each.message) if each.internal else each.message
+    message = _last_words(each.message) if each.internal else each.message
     return f"{style(':'.join(parts), 'bold')}: {style(label, 'error')}: {message}"
 
 
-def last_words(message: str) -> str:
+def said(each: Problem) -> str:
+    """Why a file was not linted, without the place; of a defect of torchlint's, the exception."""
+    return f"internal error: {_last_words(each.message)}" if each.internal else each.message
+
+
+def _last_words(message: str) -> str:
     """What a traceback comes down to: the exception and where it was raised; the whole with TORCHLINT_TRACEBACK=1."""
     lines = message.strip().splitlines()
     if len(lines) <= 1 or os.environ.get("TORCHLINT_TRACEBACK"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torchlint.diagnostics import Diagnostic, Problem, Severity
 from torchlint.report import ci
-from torchlint.report.concise import where
+from torchlint.report.concise import said, where
 
 if TYPE_CHECKING:
     from torchlint.engine import Report
@@ -50,7 +50,7 @@ def _told(diagnostic: Diagnostic) -> Iterator[str]:
 def _problem(problem: Problem, root: str) -> str:
     line = problem.line if problem.line is not None and problem.cell is None else 1
     given: dict[str, str | int] = {"title": "torchlint", "file": ci.below(problem.path, root), "line": line}
-    return _command("error", given, ci.in_cell(problem) + ci.said(problem))
+    return _command("error", given, ci.in_cell(problem) + said(problem))
 
 
 def _command(name: str, given: dict[str, str | int], text: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torchlint.diagnostics import Diagnostic, Problem, Severity
 from torchlint.report import ci
+from torchlint.report.concise import said
 
 if TYPE_CHECKING:
     from torchlint.engine import Report
@@ -41,7 +42,7 @@ def _finding(diagnostic: Diagnostic, fingerprint: str, root: str) -> dict[str, A
 
 
 def _problem(problem: Problem, root: str) -> dict[str, Any]:
-    path, message = ci.below(problem.path, root), ci.in_cell(problem) + ci.said(problem)
+    path, message = ci.below(problem.path, root), ci.in_cell(problem) + said(problem)
     line = problem.line if problem.line is not None and problem.cell is None else 1
     return {
         "description": message,

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from torchlint.diagnostics import Diagnostic, Place, Problem
 from torchlint.report import ci
-from torchlint.report.concise import where
+from torchlint.report.concise import said, where
 
 if TYPE_CHECKING:
     from torchlint.engine import Report
@@ -63,7 +63,7 @@ def _failure(diagnostic: Diagnostic, root: str) -> _Case:
 
 
 def _error(problem: Problem, root: str) -> _Case:
-    message = ci.in_cell(problem) + ci.said(problem)
+    message = ci.in_cell(problem) + said(problem)
     return _Case("error", _test("not linted", problem, root, f"<error message={_attribute(message)}/>"))
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from torchlint import __version__, rulebook
 from torchlint.diagnostics import Diagnostic, Fix, Place, Problem, Severity, Step
 from torchlint.report import ci
+from torchlint.report.concise import said
 
 if TYPE_CHECKING:
     from torchlint.engine import Report
@@ -133,5 +134,5 @@ def _notification(problem: Problem, root: str) -> dict[str, Any]:
     if problem.line is not None and problem.cell is None:
         column = {} if problem.column is None else {"startColumn": problem.column}
         where["region"] = {"startLine": problem.line, **column}
-    message = ci.in_cell(problem) + ci.said(problem)
+    message = ci.in_cell(problem) + said(problem)
     return {"level": "error", "message": {"text": message}, "locations": [{"physicalLocation": where}]}

@@ -1,0 +1,197 @@
+"""The flake8 plugin, in flake8 itself: the same findings as `torchlint check`, with flake8's own options on top."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faces.conftest import BAD, GOOD, ROOT, Result, Run, Tree
+
+Flake8 = Callable[..., Result]
+
+PROJECT = {
+    "shop/__init__.py": "",
+    "shop/model.py": "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
+    "        super().__init__()\n        self.body = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())\n\n"
+    "    def forward(self, x):\n        return self.body(x)\n",
+    "shop/criteria.py": "from torch import nn\n\nmeasure = nn.BCEWithLogitsLoss()\n",
+    "shop/steps.py": "from shop.criteria import measure\n\n\ndef step(net, x, y):\n    return measure(net(x), y)\n",
+    "train.py": "from shop.model import Net\nfrom shop.steps import step\n\n\ndef main(loader):\n    net = Net()\n"
+    "    for x, y in loader:\n        step(net, x, y).backward()\n",
+    "hidden.py": BAD.replace("probabilities, labels)", "probabilities, labels)  # torchlint: ignore[TLN101] wanted"),
+    "unused.py": "x = 1  # torchlint: ignore[TLN101]\n",
+    "wide.py": BAD.replace(
+        "criterion(probabilities, labels)", "criterion(\n        probabilities,\n        labels,\n    )"
+    ),
+    "clean.py": GOOD,
+}
+"""Findings whose cause lies in another file, one of them in a file that names no loss; hidden ones, and an idle comment."""
+
+
+@pytest.fixture
+def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
+    """Run flake8 in the folder, with the plugin registered as an installation of torchlint registers it."""
+    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+    installed = tmp_path_factory.mktemp("installed")
+    about = installed / "torchlint-0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchlint\nVersion: 0\n", "utf-8")
+    groups = [
+        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in entries.items())
+        for group, entries in entry_points.items()
+    ]
+    (about / "entry_points.txt").write_text("\n".join(groups), "utf-8")
+
+    def run(*arguments: str, stdin: bytes = b"", python: str = "") -> Result:
+        program = ["-c", python] if python else ["-m", "flake8", "--max-line-length=999"]
+        done = subprocess.run(
+            [sys.executable, *program, *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
+            input=stdin,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+        assert "Traceback" not in result.err + result.out, result.err
+        return result
+
+    return run
+
+
+Told = set[tuple[str, int, int, str]]
+
+
+def told(result: Result) -> Told:
+    """Path, line, column and code of what flake8 prints of ours."""
+    lines = re.findall(r"^(.+?):(\d+):(\d+): (TLN\d+) ", result.out, re.MULTILINE)
+    assert len(lines) == len(set(lines)), "told twice"
+    return {(os.path.normpath(path), int(line), int(column), code) for path, line, column, code in lines}
+
+
+def checked(torchlint: Run, folder: Path, *arguments: str) -> Told:
+    """The same of what `torchlint check` prints."""
+    found = json.loads(torchlint("check", "--output-format", "json", *arguments).out)
+    return {
+        (os.path.relpath(each["filename"], folder), each["location"]["row"], each["location"]["column"], each["code"])
+        for each in found
+    }
+
+
+@pytest.mark.parametrize("arguments", [(), ("--jobs=3", "."), ("--jobs=1", "shop/steps.py", "train.py")])
+def test_the_same_findings(arguments: tuple[str, ...], tree: Tree, torchlint: Run, flake8: Flake8) -> None:
+    paths = [each for each in arguments if not each.startswith("-")]
+    folder = tree(PROJECT)
+    expected = checked(torchlint, folder, *paths)
+    assert told(flake8(*arguments)) == expected
+    if paths in ([], ["."]):
+        assert expected == {
+            ("shop/steps.py", 5, 12, "TLN101"),
+            ("unused.py", 1, 8, "TLN001"),
+            ("wide.py", 8, 12, "TLN101"),
+        }, "the example shows nothing"
+
+
+def test_a_message_names_the_other_file(tree: Tree, flake8: Flake8) -> None:
+    tree(PROJECT)
+    (line,) = re.findall(r"^\./shop/steps.py:.*", flake8().out, re.MULTILINE)
+    assert "has already been through nn.Sigmoid" in line
+    assert "(shop/model.py:7:" in line
+
+
+def test_standard_input(tree: Tree, flake8: Flake8) -> None:
+    tree({**PROJECT, "shop/torchlint.toml": 'per-file-ignores = {"quiet.py" = ["TLN1"]}'})
+    code = BAD.encode()
+    assert told(flake8("-", stdin=code)) == {("stdin", 8, 12, "TLN101")}
+    use = b"from .model import Net\nfrom .criteria import measure\n\n\ndef f(x, y):\n    measure(Net()(x), y).backward()\n"
+    assert told(flake8("-", "--stdin-display-name", "shop/new.py", stdin=use)) == {("shop/new.py", 6, 5, "TLN101")}
+    assert told(flake8("-", "--stdin-display-name", "shop/quiet.py", stdin=code)) == set()
+    latin = b"# coding: latin-1\r\n" + BAD.replace("labels)\n", "labels), 'é'\n").encode("latin-1")
+    latin = latin.replace(b"(logits, labels), '\xe9'", b"(logits, labels)")
+    assert told(flake8("-", stdin=latin)) == {("stdin", 9, 12, "TLN101")}
+
+
+def test_options_of_flake8(tree: Tree, flake8: Flake8) -> None:
+    harmless = (
+        "from torch import nn\n\n\ndef f(x, y):\n    return nn.CrossEntropyLoss()(nn.functional.log_softmax(x, 1), y)\n"
+    )
+    tree({"a.py": BAD, "b.py": BAD, "off.py": harmless})
+    both = {("a.py", 8, 12, "TLN101"), ("b.py", 8, 12, "TLN101")}
+    off = {("off.py", 5, 12, "TLN107")}
+    assert told(flake8()) == both
+    assert flake8("--select=E,F").code == 0
+    assert told(flake8("--extend-select=TLN107")) == both | off
+    assert told(flake8("--select=E,F,TLN", "--per-file-ignores=a.py:TLN1")) == {("b.py", 8, 12, "TLN101")}
+
+
+def test_suppressions(tree: Tree, torchlint: Run, flake8: Flake8) -> None:
+    call = "    return criterion(probabilities, labels)"
+    late = "    return criterion(\n        probabilities,\n        labels,\n    )  # noqa: TLN101"
+    folder = tree(
+        {
+            "noqa.py": BAD.replace(call, f"{call}  # noqa: TLN101"),
+            "late.py": BAD.replace(call, late),
+            "plain.py": BAD.replace(call, f"{call}  # noqa"),
+            "other.py": BAD.replace(call, f"{call}  # noqa: E501"),
+            "idle.py": "x = 1  # noqa: TLN101\n",
+            "ours.py": BAD.replace(call, f"{call}  # torchlint: ignore[TLN101] reason"),
+        }
+    )
+    expected = {("other.py", 8, 12, "TLN101"), ("idle.py", 1, 8, "TLN001")}
+    assert checked(torchlint, folder) == expected
+    assert told(flake8()) == expected
+    shown = {f"{name}.py" for name in ("noqa", "late", "plain", "other")}
+    assert {path for path, *_ in told(flake8("--disable-noqa"))} == shown
+
+
+def test_settings_of_torchlint(tree: Tree, flake8: Flake8) -> None:
+    root = tree({"pyproject.toml": '[tool.torchlint]\nignore = ["TLN101"]\n', "a.py": BAD})
+    assert told(flake8()) == set()
+    assert told(flake8("--extend-select=TLN1")) == set(), "the longer TLN101 of the settings decides"
+    (root / "pyproject.toml").write_text("[tool.torchlint]\nignored = []\n")
+    for paths in ((), (".",)):  # in a process of --jobs, or before
+        broken = flake8(*paths)
+        assert (broken.code, "unknown key" in broken.out, broken.out.count("\n")) == (1, True, 2), broken
+
+
+def test_a_file_that_only_torchlint_refuses_is_named(tree: Tree, flake8: Flake8) -> None:
+    tree(
+        {
+            "big.py": "import torch.nn as nn\nloss = nn.BCELoss()\n" + f"x = '{'a' * 1_200_000}'\n",
+            "old.py": "print 'BCELoss'\n",
+        }
+    )
+    result = flake8("--select=TLN,E9", "--jobs=1")
+    assert re.search(r"big\.py:1:1: TLN000 not linted: has 1\.2 MB of Python code", result.out)
+    assert re.search(r"old\.py:1:\d+: E999", result.out)
+    assert told(result) == {("big.py", 1, 1, "TLN000")}
+
+
+def test_a_tree_without_losses_imports_nothing_that_is_slow(tree: Tree, flake8: Flake8) -> None:
+    tree({"a.py": "x = 1\n", "pkg/b.py": "import os\n\nprint(os)\n"})
+    code = "import sys\nfrom flake8.main.cli import main\nmain(['--jobs=1', '.'])\nprint(sorted(sys.modules))"
+    modules = flake8(python=code).out
+    assert "'torchlint.engine'" in modules
+    for heavy in ("libcst", "msgspec", "rich", "click", "pathspec", "torchlint.analysis", "torchlint.rulebook"):
+        assert f"'{heavy}'" not in modules
+
+
+def test_the_programming_interface_lints_other_paths_each_time(tree: Tree, flake8: Flake8) -> None:
+    tree({"a.py": BAD, "b.py": BAD, "c.py": GOOD})
+    code = (
+        "from flake8.api import legacy\n"
+        "for path in ('a.py', 'c.py', 'b.py'):\n"
+        "    guide = legacy.get_style_guide(select=['TLN'])\n"
+        "    print(path, guide.check_files([path]).total_errors)\n"
+    )
+    counts = [line for line in flake8(python=code).out.splitlines() if "TLN" not in line]
+    assert counts == ["a.py 1", "c.py 0", "b.py 1"]
