@@ -98,6 +98,7 @@ def cli() -> None:
     torchlint check train.py --select TLN1
     torchlint explain TLN101          what a rule means, why it matters, what to do
     torchlint baseline                accept the findings of today, to be told of new ones only
+    torchlint trace train.py          run a training script for a few steps and look at what its losses get
     """
 
 
@@ -333,6 +334,44 @@ def _gone(number: int, file: str) -> str:
     what = "1 finding of {} is" if number == 1 else f"{number} findings of {{}} are"
     option = "" if display(file) == NAME else f" --output {display(file)}"
     return f"note: {what.format(display(file))} gone; drop with `torchlint baseline --prune{option}`"
+
+
+@cli.command("trace", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
+@click.option("--steps", metavar="N", type=click.IntRange(1), default=8, show_default=True, help="End after so many.")
+@click.option(
+    "--batches", metavar="N", type=click.IntRange(1), default=4, show_default=True, help="Of each loader, in each pass."
+)
+@click.option("--full", is_flag=True, help="No dry run: run to the end, and look at some of the calls.")
+@click.option("--output-format", type=click.Choice(["full", "json"]), default="full", help="How to report.")
+@click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
+@click.option("--config", metavar="FILE", help="Read the settings, and with them your contracts, from this file.")
+@click.option("--isolated", is_flag=True, help="Read no settings from files.")
+@click.argument("script")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def trace_script(
+    module: bool, script: str, arguments: tuple[str, ...], config: str | None, isolated: bool, **given: Any
+) -> int:
+    """Run a training script for a few steps and tell what its losses really get: shapes, types, ranges, and what is wrong.
+
+    Unlike `check`, this runs the code, and needs torch. Options of the tracer stand before SCRIPT, those of the script
+    behind it. Exit code 0: nothing wrong was seen; 1: something was; otherwise that of the script, if it ended with an
+    error of its own.
+    """
+    from torchlint import engine  # noqa: PLC0415
+
+    with _faults():
+        settings = _settings((".",), config, isolated, {})
+        contracts = engine.load_contracts(settings)
+    try:
+        from torchlint.trace import command, runner  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise _Fault("trace runs your training code, and torch is not installed here") from error
+    with _faults():
+        program = runner.module(script) if module else runner.script(script)
+    return command.trace(program, arguments, command.Options(**given), contracts)
 
 
 @cli.command("config")

@@ -1,0 +1,212 @@
+"""Records the calls of losses: which to look at, what of them is kept, and in which order of sites."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch.utils._python_dispatch import _disable_current_modes
+
+from torchlint.contracts import Loss
+from torchlint.trace.provenance import Memory, origin_of
+from torchlint.trace.samples import type_of, values_of
+from torchlint.trace.seen import Call, Origin, Seen
+from torchlint.trace.sites import Homes, Spot
+from torchlint.trace.verdicts import Verdict, judge
+
+KEPT = 256
+"""So many examined calls of a site are kept; the verdicts count them all."""
+
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class Found(NamedTuple):
+    """A verdict on a site, and in how many of the examined calls."""
+
+    verdict: Verdict
+    calls: int
+
+
+class Site:
+    """What was seen of the calls of one loss at one place."""
+
+    def __init__(self, spot: Spot, loss: Loss, name: str) -> None:
+        self.spot = spot
+        self.loss = loss
+        self.name = name
+        self.count = 0
+        self.examined = 0
+        self.signatures: set[object] = set()
+        self.calls: list[Call] = []
+        self.found: dict[tuple[str | None, str], Found] = {}
+
+    def add(self, call: Call) -> None:
+        """Keep an examined call, and what is wrong with it."""
+        self.examined += 1
+        if len(self.calls) < KEPT:
+            self.calls.append(call)
+        for verdict in judge(call, self.loss):
+            key = (verdict.code, verdict.name)
+            known = self.found.get(key, Found(verdict, 0))
+            self.found[key] = known._replace(calls=known.calls + 1)
+
+
+class Recorder:
+    """All sites of a run. `every` calls of a site are examined from its first on; then the 2nd, 4th, 8th ... of the rest.
+
+    Nothing that fails in here reaches the traced program: it is kept in `failures`.
+    """
+
+    def __init__(self, homes: Homes, every: int = 64) -> None:
+        self.homes = homes
+        self.every = every
+        self.memory = Memory()
+        self.on = False
+        self.sites: dict[tuple[Spot, str], Site] = {}
+        self.failures: list[str] = []
+        self.step = 0
+        self.backwards = 0
+        self.thread = threading.local()
+        self.lock = threading.Lock()
+
+    def traced(self, original: Callable[..., Any], loss: Loss, names: Sequence[str]) -> Callable[..., Any]:
+        """A function that does what `original` does and records its calls. `names` are its parameters in order."""
+        thread = self.thread
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if torch.compiler.is_compiling() or not self.on or getattr(thread, "inside", False):
+                return original(*args, **kwargs)
+            pending = self.before(loss, original, names, args, kwargs)
+            thread.inside = True
+            try:
+                result = original(*args, **kwargs)
+            except BaseException:
+                self.after(pending, None)
+                raise
+            finally:
+                thread.inside = False
+            self.after(pending, result)
+            return result
+
+        return call
+
+    def before(
+        self, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Site, Call] | None:
+        """What is to be kept of a call that begins, or None for one that is only counted."""
+        try:
+            grad = torch.is_grad_enabled()
+            with self.lock, _unseen():
+                return self._before(loss, original, names, args, kwargs, grad)
+        except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
+            self.fail(error)
+            return None
+
+    def _before(
+        self,
+        loss: Loss,
+        original: Any,
+        names: Sequence[str],
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        grad: bool,
+    ) -> tuple[Site, Call] | None:
+        frame = sys._getframe(3)
+        spot = self.homes.spot(frame)
+        bound: dict[str, Any] = dict(zip(names, args, strict=False)) | dict(kwargs)
+        module = bound.pop("self", None)
+        settings = bound if module is None else vars(module)
+        site = self.sites.get((spot, loss.id))
+        if site is None:
+            site = self.sites[spot, loss.id] = Site(spot, loss, _name(frame, original, module))
+        site.count += 1
+        tensors = {
+            arg.name: value
+            for arg in loss.args
+            for key in (arg.name, *arg.also)
+            if isinstance(value := bound.get(key), torch.Tensor)
+        }
+        signature = tuple((name, tensor.shape, tensor.dtype, tensor.device) for name, tensor in tensors.items())
+        rest = site.count - self.every
+        if rest > 0 and rest & (rest - 1) and signature in site.signatures:
+            return None
+        site.signatures.add(signature)
+        seen = {name: self._seen(tensor, loss, name) for name, tensor in tensors.items()}
+        options = {name: settings[name] for name in settings if isinstance(settings[name], _PLAIN)}
+        return site, Call(loss.id, site.name, seen, options, grad, self.step)
+
+    def _seen(self, tensor: torch.Tensor, loss: Loss, name: str) -> Seen:
+        arg = loss.arg("input")
+        is_input = arg is not None and name == arg.name
+        class_dim = 0 if tensor.dim() == 1 else 1
+        return Seen(
+            tuple(int(size) for size in tensor.shape),
+            str(tensor.dtype).removeprefix("torch."),
+            type_of(tensor),
+            str(tensor.device),
+            tensor.requires_grad,
+            origin_of(tensor, self.memory),
+            values_of(tensor, None if is_input else class_dim),
+        )
+
+    def after(self, pending: tuple[Site, Call] | None, result: Any) -> None:
+        """Add what came out of the call, None if it raised."""
+        if pending is None:
+            return
+        try:
+            with self.lock, _unseen():
+                site, call = pending
+                value = None
+                if isinstance(result, torch.Tensor):
+                    values = values_of(result, None) if not result.dim() else None
+                    value = None if values is None else result.item()
+                site.add(call._replace(result=value))
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Remember what went wrong in the tracer itself."""
+        if len(self.failures) < 20:
+            self.failures.append(f"{type(error).__name__}: {error}")
+
+    def activated(self, original: Callable[..., Any], origin: Origin) -> Callable[..., Any]:
+        """A function that does what `original` does and marks the memory that it fills where there is no graph."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if not torch.compiler.is_compiling() and self.on:
+                self.mark(result, origin)
+            return result
+
+        return call
+
+    def mark(self, result: Any, origin: Origin) -> None:
+        """Mark what an activation gave, unless the graph tells it anyway."""
+        try:
+            if isinstance(result, torch.Tensor) and result.grad_fn is None:
+                self.memory.mark(result, origin)
+        except Exception as error:  # noqa: BLE001  # as for tensors without memory of their own (inside vmap)
+            if not isinstance(error, (RuntimeError, NotImplementedError)):
+                self.fail(error)
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    """Compute without a graph, and without the program's own modes (flop counters and the like) seeing it."""
+    with torch.no_grad(), torch._C.DisableTorchFunction(), _disable_current_modes():
+        yield
+
+
+def _name(frame: FrameType | None, original: Any, module: Any) -> str:
+    """What the user calls the loss: the class of the module that calls the function, or the function's name."""
+    if module is None and frame is not None and frame.f_code.co_filename == torch.nn.modules.loss.__file__:
+        module = frame.f_locals.get("self")
+    if module is not None:
+        return type(module).__name__
+    return str(getattr(original, "__name__", "loss"))

@@ -1,0 +1,174 @@
+"""What a trace came to: sites with their verdicts, as plain data, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torchlint.trace.seen import Call, Seen
+from torchlint.trace.sites import Where, where
+from torchlint.trace.verdicts import Verdict, judge_all, origin_words, shape_words
+
+if TYPE_CHECKING:
+    from torchlint.rulebook import Rule
+    from torchlint.trace.recorder import Recorder, Site
+
+
+class Told(NamedTuple):
+    """A verdict as users see it. `calls` counts the examined calls that showed it, None if all of them together did."""
+
+    code: str | None
+    name: str
+    message: str
+    severity: str
+    evidence: str
+    calls: int | None
+
+
+class Reported(NamedTuple):
+    """One site of a result."""
+
+    where: Where
+    contract: str
+    name: str
+    total: int
+    examined: int
+    calls: Sequence[Call]
+    verdicts: tuple[Told, ...]
+
+
+class Result(NamedTuple):
+    """All sites, in the order of files and lines; `failures` are errors of the tracer itself."""
+
+    sites: tuple[Reported, ...]
+    steps: int = 0
+    failures: tuple[str, ...] = ()
+
+    @property
+    def bad(self) -> bool:
+        """Whether anything is wrong: suspicions and hints aside."""
+        return any(told.severity in ("error", "warning") for site in self.sites for told in site.verdicts)
+
+
+def result_of(recorder: Recorder) -> Result:
+    """Judge what was recorded."""
+    with recorder.lock:
+        sites = [_reported(site) for site in recorder.sites.values()]
+    return Result(tuple(sorted(sites)), recorder.step, tuple(recorder.failures))
+
+
+def _reported(site: Site) -> Reported:
+    told = [_told(found.verdict, site.name, found.calls) for found in site.found.values()]
+    if not any(each.severity == "error" for each in told):
+        told += [_told(verdict, site.name, None) for verdict in judge_all(site.calls, site.loss)]
+    return Reported(
+        where(site.spot), site.loss.id, site.name, site.count, site.examined, tuple(site.calls), tuple(told)
+    )
+
+
+def _told(verdict: Verdict, loss: str, calls: int | None) -> Told:
+    if verdict.code is None:
+        severity = verdict.severity or "error"
+        return Told(None, verdict.name, verdict.message, severity, verdict.evidence, calls)
+    rule = _rules()[verdict.code]
+    message = rule.message.format_map(_Words({"loss": loss, **verdict.words}))
+    return Told(rule.code, rule.name, message, verdict.severity or rule.severity, verdict.evidence, calls)
+
+
+class _Words(dict[str, str]):
+    """The words of a message; one that a verdict does not know is said so."""
+
+    def __missing__(self, key: str) -> str:
+        return f"({key} not known)"
+
+
+@cache
+def _rules() -> dict[str, Rule]:
+    from torchlint import rulebook  # noqa: PLC0415  # parses TOML
+
+    return rulebook.load()
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def render_json(result: Result) -> str:
+    """The whole result as one JSON object."""
+    return json.dumps(as_data(result), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def as_data(result: Result) -> dict[str, Any]:
+    """The whole result as lists and dictionaries."""
+    return {
+        "sites": [_site(site) for site in result.sites],
+        "steps": result.steps,
+        "failures": list(result.failures),
+    }
+
+
+def _site(site: Reported) -> dict[str, Any]:
+    place = site.where
+    names = list(dict.fromkeys(name for call in site.calls for name in call.args))
+    return {
+        "filename": place.path,
+        "location": {"row": place.line, "column": place.column},
+        "end_location": {"row": place.end_line, "column": place.end_column},
+        "contract": site.contract,
+        "name": site.name,
+        "count": site.total,
+        "examined": site.examined,
+        "arguments": {name: _argument([call.args[name] for call in site.calls if name in call.args]) for name in names},
+        "losses": [_number(call.result) for call in site.calls],
+        "verdicts": [told._asdict() for told in site.verdicts],
+    }
+
+
+def _argument(seen: Sequence[Seen]) -> dict[str, Any]:
+    values = [each.values for each in seen if each.values is not None]
+    known = [each for each in seen if each.origin.name]
+    return {
+        "shapes": [list(shape) for shape in _distinct(each.shape for each in seen)],
+        "dtypes": _distinct(each.dtype for each in seen),
+        "devices": _distinct(each.device for each in seen),
+        "requires_grad": _distinct(each.learns for each in seen),
+        "range": [_number(min(each.low for each in values)), _number(max(each.high for each in values))]
+        if values
+        else None,
+        "values": sum(each.size for each in values),
+        "finite": all(each.finite for each in values),
+        "provenance": [
+            {"kind": origin.kind, "operation": origin.name, "by": origin.by}
+            for origin in _distinct(each.origin for each in known)
+        ],
+    }
+
+
+def _number(value: float | None) -> float | str | None:
+    """A number as JSON can hold it: "nan" and "inf" as texts."""
+    return value if value is None or abs(value) < float("inf") else str(value)
+
+
+def _distinct(items: Iterator[Any]) -> list[Any]:
+    return list(dict.fromkeys(items))
+
+
+# ---------------------------------------------------------------- text
+
+
+def input_words(site: Reported, role: str | None) -> str:
+    """What arrived as one argument: `[8, 1] float32, torch.sigmoid`."""
+    seen = [call.args[role] for call in site.calls if role in call.args] if role is not None else []
+    if not seen:
+        return ""
+    shapes = _distinct(shape_words(each) for each in seen)
+    shown = ", ".join(shapes[:3]) + (" ..." if len(shapes) > 3 else "")
+    types = "/".join(_distinct(each.dtype for each in seen))
+    values = [each.values for each in seen if each.values is not None]
+    span = f"\n{min(v.low for v in values):.4g} to {max(v.high for v in values):.4g}" if values else ""
+    names = _distinct(each.origin.name for each in seen if each.origin.name)
+    return f"{shown} {types}{span}" + (f"\n{', '.join(names)}" if names else "")
+
+
+__all__ = ["Reported", "Result", "Told", "as_data", "input_words", "origin_words", "render_json", "result_of"]

@@ -1,0 +1,193 @@
+"""A trace: installs the recorder by the contracts, takes it out again, and gives what was seen."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib.machinery import ModuleSpec
+from types import ModuleType, TracebackType
+from typing import Any
+
+import torch
+import torch.jit._builtins
+import torch.jit._recursive
+
+from torchlint import rulebook
+from torchlint.contracts import Contracts, Loss
+from torchlint.trace.limits import Limits, count_backwards, count_steps
+from torchlint.trace.patches import Patches
+from torchlint.trace.recorder import Recorder
+from torchlint.trace.report import Result, result_of
+from torchlint.trace.seen import Origin
+from torchlint.trace.sites import Homes
+
+_SIGMOID = Origin("probability", "torch.sigmoid", "storage")
+_SOFTMAX = Origin("simplex", "softmax", "storage")
+_LOG_SOFTMAX = Origin("log_simplex", "log_softmax", "storage")
+_LOG_SIGMOID = Origin("log_probability", "logsigmoid", "storage")
+
+ACTIVATIONS: tuple[tuple[str, str, Origin], ...] = (
+    ("torch", "sigmoid", _SIGMOID),
+    ("torch", "sigmoid_", _SIGMOID),
+    ("torch.special", "expit", _SIGMOID),
+    ("torch.Tensor", "sigmoid", _SIGMOID),
+    ("torch.Tensor", "sigmoid_", _SIGMOID),
+    ("torch.nn.functional", "sigmoid", _SIGMOID),
+    ("torch", "softmax", _SOFTMAX),
+    ("torch.Tensor", "softmax", _SOFTMAX),
+    ("torch.nn.functional", "softmax", _SOFTMAX),
+    ("torch", "log_softmax", _LOG_SOFTMAX),
+    ("torch.Tensor", "log_softmax", _LOG_SOFTMAX),
+    ("torch.nn.functional", "log_softmax", _LOG_SOFTMAX),
+    ("torch.nn.functional", "logsigmoid", _LOG_SIGMOID),
+)
+"""Holder, name, and what the function gives."""
+
+
+class Trace:
+    """Records the loss calls of the code inside a `with` block; `report()` gives what is wrong with them.
+
+    `contracts` are the rulebook's unless others are given, `limits` make a dry run of it.
+    """
+
+    def __init__(
+        self, contracts: Contracts | None = None, *, script: str | None = None, limits: Limits | None = None
+    ) -> None:
+        self.contracts = contracts or rulebook.load_contracts()
+        self.recorder = Recorder(Homes(script))
+        self.limits = limits
+        self.patches = Patches()
+        self.finder = _Finder(self._patch_library, self._libraries())
+        self.stop_counting: Callable[[], None] | None = None
+
+    def __enter__(self) -> Trace:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Put the recorder in place."""
+        torch.jit._builtins._get_builtin_table()  # type: ignore[no-untyped-call]  # built from the real functions, before others stand there
+        for holder, name, origin in ACTIVATIONS:
+            self.patches.replace(_holder(holder), name, partial(self.recorder.activated, origin=origin))
+        for path, loss in self.contracts.loss_functions.items():
+            if path.startswith("torch."):
+                self._patch_function(path, loss)
+        for name in self._libraries() & sys.modules.keys():
+            self._patch_library(sys.modules[name])
+        sys.meta_path.insert(0, self.finder)
+        self._keep_scripting()
+        self.stop_counting = count_steps(self.recorder, self.limits)
+        count_backwards(self.recorder, self.limits, self.patches)
+        if self.limits is not None:
+            self.limits.install(self.patches)
+        self.patches.follow(self.recorder.homes.is_user)
+        self.recorder.on = True
+
+    def stop(self) -> None:
+        """Put everything back as it was."""
+        self.recorder.on = False
+        with suppress(ValueError):
+            sys.meta_path.remove(self.finder)
+        if self.stop_counting is not None:
+            self.stop_counting()
+            self.stop_counting = None
+        self.patches.undo(self.recorder.homes.is_user)
+
+    def report(self) -> Result:
+        """What was seen, site by site, and what is wrong with it."""
+        return result_of(self.recorder)
+
+    def _patch_function(self, path: str, loss: Loss) -> None:
+        module, _, name = path.rpartition(".")
+        names = [*(arg.name for arg in loss.args), *loss.function_options]
+        self.patches.replace(_holder(module), name, partial(self.recorder.traced, loss=loss, names=names))
+
+    # ------------------------------------------------------------ other libraries
+
+    def _libraries(self) -> set[str]:
+        """The top packages besides torch whose losses the contracts describe."""
+        names = [*self.contracts.loss_functions, *self.contracts.loss_classes]
+        return {name.partition(".")[0] for name in names} - {"torch"}
+
+    def _patch_library(self, package: ModuleType) -> None:
+        """Record the losses of a library that has been imported: its functions, and the `forward` of its classes."""
+        top = package.__name__
+        done: set[int] = set()
+        for path, loss in [*self.contracts.loss_functions.items(), *self.contracts.loss_classes.items()]:
+            if path.partition(".")[0] != top:
+                continue
+            module, _, name = path.rpartition(".")
+            holder = sys.modules.get(module)
+            found = getattr(holder, name, None)
+            if found is None or id(found) in done or id(found) in self.patches.originals:
+                continue
+            done.add(id(found))
+            if inspect.isclass(found):
+                if "forward" in vars(found):
+                    names = ["self", *(arg.name for arg in loss.args)]
+                    self.patches.replace(found, "forward", partial(self.recorder.traced, loss=loss, names=names))
+            elif callable(found):
+                names = [*(arg.name for arg in loss.args), *loss.function_options]
+                self.patches.replace(holder, name, partial(self.recorder.traced, loss=loss, names=names))
+
+    # ------------------------------------------------------------ torch.jit
+
+    def _keep_scripting(self) -> None:
+        """Let `torch.jit.script` see the functions that stand-ins stand for: it compiles sources and knows builtins by id."""
+        original = self.patches.original
+
+        def with_original(compile_or_find: Callable[..., Any]) -> Callable[..., Any]:
+            def call(function: Any, *rest: Any) -> Any:
+                return compile_or_find(original(function), *rest)
+
+            return call
+
+        self.patches.replace(torch.jit._builtins, "_find_builtin", with_original)
+        self.patches.replace(torch.jit._recursive, "try_compile_fn", with_original)
+
+
+def _holder(path: str) -> Any:
+    """A module or a class of torch by its dotted name."""
+    return torch.Tensor if path == "torch.Tensor" else importlib.import_module(path)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Tells when a module of one of some packages has been imported."""
+
+    def __init__(self, told: Callable[[ModuleType], None], packages: set[str]) -> None:
+        self.told = told
+        self.packages = packages
+        self.looking: set[str] = set()
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        top = name.partition(".")[0]
+        if top not in self.packages or name in self.looking:
+            return None
+        self.looking.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self.looking.discard(name)
+        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
+            return spec
+        execute = spec.loader.exec_module
+
+        def executed(module: ModuleType) -> None:
+            execute(module)
+            package = sys.modules.get(top)
+            if package is not None:
+                self.told(package)
+
+        spec.loader.exec_module = executed  # type: ignore[method-assign]
+        return spec

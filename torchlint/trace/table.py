@@ -1,0 +1,76 @@
+"""The trace's report on a terminal: a table of the sites, and below it what is wrong with them."""
+
+from __future__ import annotations
+
+import os
+from typing import IO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from torchlint.contracts import Contracts
+from torchlint.report.style import wants_colour
+from torchlint.trace.report import Reported, Result, Told, input_words
+
+_STYLES = {"error": "bold red", "warning": "bold yellow", "info": "cyan", "suspect": "magenta"}
+
+
+def write(result: Result, contracts: Contracts, stream: IO[str]) -> None:
+    """Print the table and the verdicts."""
+    colour = wants_colour(stream)
+    console = Console(file=stream, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=True)
+    width = max(100, console.width)
+    if result.sites:
+        console.print(_table(result, contracts), width=width)
+    for site in result.sites:
+        for told in site.verdicts:
+            _verdict(console, site, told)
+    for failure in result.failures:
+        console.print(Text(f"note: the tracer could not examine a call: {failure}"))
+    console.print(Text(_summary(result)))
+
+
+def _table(result: Result, contracts: Contracts) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title=None)
+    for name in ("place", "loss", "calls", "input", "target", "verdict"):
+        table.add_column(name, overflow="fold", justify="right" if name == "calls" else "left")
+    for site in result.sites:
+        loss = contracts.losses[site.contract]
+        roles = [arg.name if (arg := loss.arg(role)) else None for role in ("input", "target")]
+        verdict = Text("\n").join(Text(_label(each), _STYLES[each.severity]) for each in site.verdicts)
+        cells = [Text(input_words(site, role)) for role in roles]
+        table.add_row(Text(_place(site)), Text(site.name), str(site.total), *cells, verdict or Text("ok", "green"))
+    return table
+
+
+def _verdict(console: Console, site: Reported, told: Told) -> None:
+    label = f"{told.severity}[{told.code}]" if told.code else told.severity
+    console.print(Text.assemble((label, _STYLES[told.severity]), " ", (told.name, "bold"), f": {told.message}"))
+    calls = "" if told.calls is None else f", in {told.calls} of {site.examined} calls examined"
+    console.print(Text(f"  --> {_place(site)}"))
+    console.print(Text(f"   = seen: {told.evidence}{calls}"))
+    if told.code:
+        console.print(Text(f"   = help: torchlint explain {told.code}"))
+    console.print()
+
+
+def _label(told: Told) -> str:
+    return f"{told.code or told.name} {'suspect' if told.severity == 'suspect' else ''}".strip()
+
+
+def _place(site: Reported) -> str:
+    path = site.where.path
+    if not path.startswith("<"):
+        near = os.path.relpath(path)
+        path = path if near.startswith("..") else near
+    return f"{path}:{site.where.line}:{site.where.column}"
+
+
+def _summary(result: Result) -> str:
+    wrong = sum(told.severity in ("error", "warning") for site in result.sites for told in site.verdicts)
+    suspects = sum(told.severity == "suspect" for site in result.sites for told in site.verdicts)
+    calls = sum(site.total for site in result.sites)
+    more = f", {suspects} suspected" if suspects else ""
+    return f"{len(result.sites)} loss sites, {calls} calls, {result.steps} optimizer steps: {wrong} wrong{more}"

@@ -1,0 +1,327 @@
+"""What is wrong with a loss call that was seen, by the codes of the rulebook. Plain data in and out: no torch.
+
+A verdict needs two witnesses where one could err: an operation that was seen and values that agree with it, or shapes that
+settle the matter by themselves. What only the range of the values suggests is a suspicion, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from torchlint.contracts import DType, Kind, Loss
+from torchlint.trace.seen import Call, Seen, Values
+
+Severity = Literal["error", "warning", "info", "suspect"]
+
+_UNIT = frozenset({"probability", "simplex"})
+_NOT_LOGS = frozenset({"raw", "probability", "simplex", "nonnegative"})
+_EDGE = 1e-4
+"""How far rounding may carry a value over the edge of its range."""
+
+_WORDS: dict[Kind, str] = {
+    "raw": "raw values (logits)",
+    "probability": "probabilities",
+    "simplex": "probabilities that sum to 1",
+    "log_simplex": "log-probabilities",
+    "log_probability": "log-probabilities",
+    "nonnegative": "values from 0 up",
+}
+_TYPE_WORDS: dict[DType, str] = {"float": "floating-point numbers", "int": "whole numbers", "bool": "booleans"}
+_REPAIRS: dict[DType, str] = {"float": "Convert it with .float().", "int": "Convert it with .long()."}
+
+
+class Verdict(NamedTuple):
+    """What is wrong. `words` fill the message of the rule's page; a `code` of None has its `message` here instead.
+
+    `evidence` names what was seen.
+    """
+
+    code: str | None
+    evidence: str
+    words: Mapping[str, str] = {}
+    name: str = ""
+    message: str = ""
+    severity: Severity | None = None
+
+
+def judge(call: Call, loss: Loss) -> Iterator[Verdict]:
+    """Everything that one call shows to be wrong."""
+    given, target = (call.arg(arg.name if (arg := loss.arg(role)) else None) for role in ("input", "target"))
+    if given is not None:
+        yield from _kinds(call, loss, given)
+        yield from _one_class(call, loss, given, target)
+    if given is not None and target is not None:
+        yield from _shapes(call, loss, given, target)
+        yield from _targets(call, loss, given, target)
+        yield from _device(given, target)
+        yield from _swapped(loss, given, target)
+    yield from _finite(call)
+
+
+def accepted(call: Call, loss: Loss) -> frozenset[Kind]:
+    """What the input may hold, as the loss is set up; empty if no demand is made."""
+    for when in loss.when:
+        if when.option in call.options and when.holds(call.options[when.option]):
+            return frozenset(when.accepts)
+    arg = loss.arg("input")
+    unknown = any(when.option not in call.options for when in loss.when)
+    return frozenset(arg.accepts) if arg is not None and not unknown else frozenset()
+
+
+def _kind(given: Seen) -> Kind:
+    """The kind that the operation says, unless the values say otherwise."""
+    kind, values = given.origin.kind, given.values
+    if values is None or not values.finite:
+        return kind
+    if kind in _UNIT and not (values.low >= -_EDGE and values.high <= 1 + _EDGE):
+        return "unknown"
+    if kind in ("log_simplex", "log_probability") and values.high > _EDGE:
+        return "unknown"
+    return kind
+
+
+def _kinds(call: Call, loss: Loss, given: Seen) -> Iterator[Verdict]:
+    kind, wanted, values = _kind(given), accepted(call, loss), given.values
+    words = {"activation": given.origin.name, "kind": _WORDS.get(kind, ""), "input": given.origin.name}
+    evidence = origin_words(given)
+    if not wanted or kind == "unknown":
+        return
+    wants_raw = "raw" in wanted and "probability" not in wanted
+    outside = values is not None and (values.low < -_EDGE or values.high > 1 + _EDGE)
+    above = values is not None and values.high > _EDGE
+    if loss.family == "binary" and wants_raw and kind in _UNIT:
+        yield Verdict("TLN101", evidence, words)
+    elif loss.family == "binary" and "probability" in wanted and kind == "raw" and outside:
+        yield Verdict("TLN102", evidence, words)
+    elif loss.family == "binary" and "probability" in wanted and kind == "simplex":
+        yield Verdict("TLN103", evidence, words)
+    elif loss.family == "multiclass" and wants_raw and kind in _UNIT:
+        yield Verdict("TLN104", evidence, words)
+    elif "log_simplex" in wanted and not wanted & _NOT_LOGS and kind in _NOT_LOGS and above:
+        if loss.family in ("multiclass", "distribution"):
+            yield Verdict("TLN105" if loss.family == "multiclass" else "TLN106", evidence, words)
+    elif loss.family in ("overlap", "focal") and kind in {"raw", *_UNIT} - wanted and (kind != "raw" or outside):
+        yield Verdict("TLN111", evidence, {**words, **_mismatch(wanted, kind)})
+    if kind in wanted:
+        yield from _softmax_dim(call, loss, given, words, evidence)
+
+
+def _mismatch(wanted: frozenset[Kind], kind: Kind) -> dict[str, str]:
+    remedy = "Apply the activation before it" if kind == "raw" else "Pass the raw values"
+    return {"wanted": _WORDS["raw" if "raw" in wanted else "probability"], "remedy": remedy}
+
+
+def _softmax_dim(call: Call, loss: Loss, given: Seen, words: dict[str, str], evidence: str) -> Iterator[Verdict]:
+    origin, shape = given.origin, given.shape
+    if origin.kind not in ("simplex", "log_simplex") or origin.dim is None or not origin.direct or not shape:
+        return
+    dim = origin.dim % len(shape)
+    if shape[dim] == 1 and len(shape) > 1 and loss.class_dim is None:
+        told = "a softmax over one entry is always 1, so the output is constant and no gradient comes back"
+    elif len(shape) == 2 and dim == 0 and shape[0] not in (1, shape[1]) and shape[1] > 1:
+        told = (
+            "each class competes with itself over the samples of the batch, and the classes of a sample do not compete"
+        )
+    else:
+        return
+    yield Verdict("TLN205", evidence, {**words, "dim": str(origin.dim), "given": told})
+
+
+def _one_class(call: Call, loss: Loss, given: Seen, target: Seen | None) -> Iterator[Verdict]:
+    if loss.shapes != "index" or loss.class_dim != 1:
+        return
+    words = {"input_shape": shape_words(given), "input": given.origin.name or "the input"}
+    evidence = f"input {shape_words(given)}" + (f", target {shape_words(target)}" if target else "")
+    if len(given.shape) > 1 and given.shape[1] == 1:
+        yield Verdict("TLN204", evidence, words)
+    elif given.origin.regrouped:
+        before = f"[{', '.join(map(str, given.origin.regrouped))}]"
+        yield Verdict("TLN206", f"{evidence}, viewed from {before}", words)
+    elif target is not None and len(given.shape) == 1 and given.shape == target.shape and target.type == "float":
+        sums = target.values.row_sums if target.values is not None else None
+        if given.shape[0] > 1 and sums is not None and abs(sums[0] - 1) > 0.01:
+            yield Verdict("TLN207", f"{evidence}, whose sum is {sums[0]:.4g}", words)
+
+
+def _shapes(call: Call, loss: Loss, given: Seen, target: Seen) -> Iterator[Verdict]:
+    a, b = given.shape, target.shape
+    if loss.shapes not in ("equal", "warns", "broadcasts") or a == b or _size(a) == 0 or _size(b) == 0:
+        return
+    words = {
+        "input": given.origin.name or "the input",
+        "target": "the target",
+        "input_shape": shape_words(given),
+        "target_shape": shape_words(target),
+    }
+    evidence = f"input {shape_words(given)}, target {shape_words(target)}"
+    stretched = _broadcast(a, b)
+    lost = loss.shapes == "equal" and ((1, *a) == b or (1, *b) == a)
+    if lost:
+        yield Verdict("TLN201", evidence, words)
+    elif stretched is not None and _size(stretched) > max(_size(a), _size(b)):
+        squeezed = given.origin.squeezed and len(a) < len(b)
+        raises = loss.shapes == "equal"
+        evidence = evidence if raises else f"{evidence}, together {_shown(stretched)}"
+        yield Verdict("TLN202" if squeezed or raises else "TLN203", evidence, words)
+
+
+def _targets(call: Call, loss: Loss, given: Seen, target: Seen) -> Iterator[Verdict]:
+    arg, values = loss.arg("target"), target.values
+    if arg is None:
+        return
+    wrong = bool(arg.dtype) and target.type not in ("unknown", *arg.dtype)
+    indices = loss.shapes == "index" and loss.class_dim is not None and "class_index" in arg.accepts
+    lacks_classes = indices and len(target.shape) == len(given.shape) - 1 and len(given.shape) > 1
+    if wrong or (lacks_classes and target.type == "float"):
+        wanted: DType = "int" if lacks_classes else arg.dtype[0]
+        words = {"given": _TYPE_WORDS[target.type], "wanted": _TYPE_WORDS[wanted], "remedy": _REPAIRS[wanted]}
+        yield Verdict("TLN301", f"target {target.dtype} {shape_words(target)}", words)
+        return
+    if values is None or not values.finite:
+        return
+    told = None
+    if lacks_classes:
+        told = _class_numbers(call, given, values)
+    elif loss.labels == "signs" and values.whole and values.low == 0 and values.high <= 1:
+        told = ("0 and 1", "-1 and 1", "Turn them into signs with 2 * y - 1.")
+    elif loss.labels == "indices" and target.type == "int" and target.shape == given.shape and values.repeats:
+        told = (
+            "rows that name a class twice, as rows of zeros and ones do",
+            "numbers of classes, then -1",
+            "Take the numbers of the positive classes of each row, and fill the rest with -1.",
+        )
+    elif loss.family == "binary" and not loss.labels and "probability" in arg.accepts:
+        told = _flags(call, values)
+    elif indices and target.shape == given.shape and len(given.shape) > 1 and values.row_sums is not None:
+        if values.whole and values.low == 0 and values.high == 1 and values.row_sums[1] >= 2:
+            told = (
+                "several ones in a row",
+                "a number for each class that sum to 1",
+                "Use BCEWithLogitsLoss for several labels at once.",
+            )
+    if told is not None:
+        given_words, wanted_words, remedy = told
+        evidence = f"target values {range_words(values)}"
+        yield Verdict("TLN302", evidence, {"given": given_words, "wanted": wanted_words, "remedy": remedy})
+
+
+def _class_numbers(call: Call, given: Seen, values: Values) -> tuple[str, str, str] | None:
+    classes, ignored = given.shape[1], call.options.get("ignore_index", -100)
+    for edge in (values.low, values.high):
+        if edge != ignored and not 0 <= edge < classes:
+            wanted = f"numbers from 0 to {classes - 1}"
+            return f"{edge:.0f}", wanted, "Number the classes from 0, or pass the number to leave out as ignore_index."
+    return None
+
+
+def _flags(call: Call, values: Values) -> tuple[str, str, str] | None:
+    if values.low >= -_EDGE and values.high <= 1 + _EDGE:
+        return None
+    if call.options.get("reduction") == "none" and values.high <= 1 + _EDGE:
+        return None  # a mark of what is left out afterwards
+    remedy = "Divide a mask of 0 and 255 by 255, turn -1 and 1 into 0 and 1, or take another loss for class numbers."
+    return f"values {range_words(values)}", "values from 0 to 1", remedy
+
+
+def _device(given: Seen, target: Seen) -> Iterator[Verdict]:
+    if given.device != target.device and target.shape:
+        message = (
+            "Input and target lie on different devices, which torch refuses: move the target to the input's, .to({})."
+        )
+        evidence = f"input on {given.device}, target on {target.device}"
+        yield Verdict(None, evidence, {}, "device-mismatch", message.format("input.device"), "error")
+
+
+def _swapped(loss: Loss, given: Seen, target: Seen) -> Iterator[Verdict]:
+    if loss.family in ("binary", "multiclass") and target.learns and not given.learns and not loss.labels:
+        yield Verdict(
+            "TLN402", "the target has a gradient, the input none", {"activation": target.origin.name or "the model"}
+        )
+
+
+def _finite(call: Call) -> Iterator[Verdict]:
+    result = call.result
+    if result is None or abs(result) < float("inf"):
+        return
+    bad = [name for name, seen in call.args.items() if seen.values is not None and not seen.values.finite]
+    cause = f"{' and '.join(bad)} held inf or nan already" if bad else "all that came in was finite"
+    message = "The loss is no finite number, and one step with its gradient makes every weight nan."
+    yield Verdict(None, f"loss {result}, {cause}", {}, "non-finite-loss", message, "error")
+
+
+# ---------------------------------------------------------------- what only several calls show
+
+_ENOUGH = 64
+"""So many values, over at least two steps, have to lie in [0, 1] to be called suspicious."""
+
+
+def judge_all(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+    """What the calls of a site show together: ranges that look like probabilities, a loss that never changes."""
+    yield from _suspects(calls, loss)
+    results = [call.result for call in calls if call.grad and call.result is not None]
+    if len(results) >= 4 and len(set(results)) == 1 and len({call.step for call in calls}) >= 4:
+        message = "The loss is the same number at every step: what comes in does not reach it, or nothing learns."
+        yield Verdict(None, f"{results[0]:.6g} in {len(results)} calls", {}, "constant-loss", message, "warning")
+
+
+def _suspects(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+    arg = loss.arg("input")
+    if arg is None or loss.family not in ("binary", "multiclass"):
+        return
+    if not all("raw" in accepted(call, loss) and "probability" not in accepted(call, loss) for call in calls):
+        return
+    inputs = [seen for call in calls if (seen := call.arg(arg.name)) is not None]
+    values = [seen.values for seen in inputs if seen.values is not None and seen.origin.kind == "unknown"]
+    count = sum(each.size for each in values)
+    if len(values) < max(2, len(inputs)) or count < _ENOUGH:
+        return
+    low, high = min(each.low for each in values), max(each.high for each in values)
+    if low < 0 or high > 1 or not all(each.finite and not each.whole for each in values):
+        return
+    code = "TLN101" if loss.family == "binary" else "TLN104"
+    name = "a sigmoid" if loss.family == "binary" else "a softmax"
+    evidence = f"only the range says so: all {count} values in {len(values)} calls lie in [{low:.4g}, {high:.4g}]"
+    yield Verdict(code, evidence, {"activation": f"what may be {name}"}, severity="suspect")
+
+
+# ---------------------------------------------------------------- words
+
+
+def origin_words(seen: Seen) -> str:
+    """`torch.sigmoid seen in the graph, values 0.1 to 0.9 (64)`."""
+    found = {"graph": "in the autograd graph", "storage": "when it filled this memory"}.get(seen.origin.by, "")
+    parts = [f"{seen.origin.name} seen {found}"] if seen.origin.name else []
+    if seen.values is not None:
+        parts.append(f"values {range_words(seen.values)} ({seen.values.size} looked at)")
+    return ", ".join(parts)
+
+
+def range_words(values: Values) -> str:
+    """`from -1.5 to 3`."""
+    return f"from {values.low:.4g} to {values.high:.4g}"
+
+
+def shape_words(seen: Seen) -> str:
+    """`[8, 1]`."""
+    return _shown(seen.shape)
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return f"[{', '.join(map(str, shape))}]"
+
+
+def _size(shape: Sequence[int]) -> int:
+    total = 1
+    for each in shape:
+        total *= each
+    return total
+
+
+def _broadcast(a: Sequence[int], b: Sequence[int]) -> tuple[int, ...] | None:
+    """The shape that two shapes are stretched to, or None if they do not go together."""
+    rank = max(len(a), len(b))
+    first, second = ((1,) * (rank - len(each)) + tuple(each) for each in (a, b))
+    if any(x != y and 1 not in (x, y) for x, y in zip(first, second, strict=True)):
+        return None
+    return tuple(max(x, y) for x, y in zip(first, second, strict=True))
