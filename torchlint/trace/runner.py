@@ -11,7 +11,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import CodeType, ModuleType, TracebackType
 from typing import Any, NamedTuple
 
@@ -45,7 +44,8 @@ def script(path: str) -> Program:
     if not os.path.isfile(path):
         raise ScriptError(f"{path}: no such script")
     folder = os.path.dirname(os.path.realpath(path))
-    return Program(lambda: compile(io.open_code(os.path.abspath(path)).read(), path, "exec"), path, folder)
+    full = os.path.abspath(path)
+    return Program(lambda: compile(io.open_code(full).read(), full, "exec"), path, folder)
 
 
 def module(name: str) -> Program:
@@ -68,7 +68,9 @@ def module(name: str) -> Program:
 def run(program: Program, arguments: Sequence[str]) -> Ended:
     """Run a program to its end, the threads and exit functions that it leaves included."""
     main = ModuleType("__main__")
-    main.__dict__.update(__file__=program.path, __builtins__=builtins, __spec__=program.spec, __cached__=None)
+    main.__dict__.update(
+        __file__=os.path.abspath(program.path), __builtins__=builtins, __spec__=program.spec, __cached__=None
+    )
     if program.spec is not None:
         main.__dict__.update(__package__=program.spec.parent, __loader__=program.spec.loader)
     sys.modules["__main__"] = main
@@ -145,8 +147,3 @@ class Aside:
         data = text.encode()
         while data:
             data = data[os.write(1, data) :]
-
-
-def folder_of(path: str) -> Path:
-    """The absolute folder of a script."""
-    return Path(path).resolve().parent
