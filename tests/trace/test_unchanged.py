@@ -22,13 +22,13 @@ def train() -> list[float]:
     loader = DataLoader(TensorDataset(x, y), batch_size=40, shuffle=True)
     model = nn.Sequential(nn.Linear(8, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    losses = []
+    losses: list[float] = []
     while len(losses) < STEPS:
         for inputs, labels in loader:
             optimizer.zero_grad()
             scores = model(inputs + 0.01 * torch.randn_like(inputs))
             loss = F.binary_cross_entropy_with_logits(scores, labels) + 0.1 * F.mse_loss(torch.sigmoid(scores), labels)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             losses.append(loss.item())
     return losses
