@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 from torchlint.contracts import Contracts
 from torchlint.trace import runner
 from torchlint.trace.limits import Limits, leave
+from torchlint.trace.overlay import Overlay
 from torchlint.trace.session import Trace
 
 
@@ -29,6 +31,8 @@ def trace(program: runner.Program, arguments: Sequence[str], options: Options, c
 
     def report(code: int) -> int:
         session.stop()
+        if overlay is not None:
+            overlay.close()
         result = session.report()
         _write(session, options, aside)
         return code or int(result.bad)
@@ -39,11 +43,17 @@ def trace(program: runner.Program, arguments: Sequence[str], options: Options, c
         sys.stderr.flush()
         leave(code)
 
+    overlay = None if options.full else Overlay((os.getcwd(), program.folder))
     limits = None if options.full else Limits(options.steps, options.batches, give_up)
     session = Trace(contracts, script=program.path, limits=limits)
     session.start()
     if limits is not None:
         _run_eagerly(session)
+    if overlay is not None:
+        overlay.install(session.patches)
+        sys.dont_write_bytecode = True
+        os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
+        os.environ.setdefault("WANDB_MODE", "disabled")  # it writes in a process of its own
     ended = runner.run(program, arguments)
     return report(ended.code)
 

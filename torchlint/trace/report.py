@@ -46,6 +46,16 @@ class Result(NamedTuple):
     steps: int = 0
     failures: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """Each verdict in a line or two, for the messages of tests and for notebooks."""
+        lines = [
+            f"{site.where.path}:{site.where.line}:{site.where.column}: {told.severity}: {told.code or told.name}: "
+            f"{told.message}\n    seen: {told.evidence}"
+            for site in self.sites
+            for told in site.verdicts
+        ]
+        return "\n".join(lines) or f"nothing wrong at {len(self.sites)} loss sites"
+
     @property
     def bad(self) -> bool:
         """Whether anything is wrong: suspicions and hints aside."""

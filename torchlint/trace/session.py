@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from functools import partial
-from importlib.machinery import ModuleSpec
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -20,6 +16,7 @@ import torch.jit._recursive
 
 from torchlint import rulebook
 from torchlint.contracts import Contracts, Loss
+from torchlint.trace.imports import Watch
 from torchlint.trace.limits import Limits, count_backwards, count_steps
 from torchlint.trace.patches import Patches
 from torchlint.trace.recorder import Recorder
@@ -63,7 +60,7 @@ class Trace:
         self.recorder = Recorder(Homes(script))
         self.limits = limits
         self.patches = Patches()
-        self.finder = _Finder(self._patch_library, self._libraries())
+        self.watch = Watch(lambda _: self._patch_libraries(), self._libraries())
         self.stop_counting: Callable[[], None] | None = None
 
     def __enter__(self) -> Trace:
@@ -83,9 +80,8 @@ class Trace:
         for path, loss in self.contracts.loss_functions.items():
             if path.startswith("torch."):
                 self._patch_function(path, loss)
-        for name in self._libraries() & sys.modules.keys():
-            self._patch_library(sys.modules[name])
-        sys.meta_path.insert(0, self.finder)
+        self._patch_libraries()
+        self.watch.start()
         self._keep_scripting()
         self.stop_counting = count_steps(self.recorder, self.limits)
         count_backwards(self.recorder, self.limits, self.patches)
@@ -97,8 +93,7 @@ class Trace:
     def stop(self) -> None:
         """Put everything back as it was."""
         self.recorder.on = False
-        with suppress(ValueError):
-            sys.meta_path.remove(self.finder)
+        self.watch.stop()
         if self.stop_counting is not None:
             self.stop_counting()
             self.stop_counting = None
@@ -120,12 +115,11 @@ class Trace:
         names = [*self.contracts.loss_functions, *self.contracts.loss_classes]
         return {name.partition(".")[0] for name in names} - {"torch"}
 
-    def _patch_library(self, package: ModuleType) -> None:
-        """Record the losses of a library that has been imported: its functions, and the `forward` of its classes."""
-        top = package.__name__
+    def _patch_libraries(self) -> None:
+        """Record the losses of libraries that have been imported: their functions, and the `forward` of their classes."""
         done: set[int] = set()
         for path, loss in [*self.contracts.loss_functions.items(), *self.contracts.loss_classes.items()]:
-            if path.partition(".")[0] != top:
+            if path.startswith("torch."):
                 continue
             module, _, name = path.rpartition(".")
             holder = sys.modules.get(module)
@@ -160,34 +154,3 @@ class Trace:
 def _holder(path: str) -> Any:
     """A module or a class of torch by its dotted name."""
     return torch.Tensor if path == "torch.Tensor" else importlib.import_module(path)
-
-
-class _Finder(importlib.abc.MetaPathFinder):
-    """Tells when a module of one of some packages has been imported."""
-
-    def __init__(self, told: Callable[[ModuleType], None], packages: set[str]) -> None:
-        self.told = told
-        self.packages = packages
-        self.looking: set[str] = set()
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        top = name.partition(".")[0]
-        if top not in self.packages or name in self.looking:
-            return None
-        self.looking.add(name)
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self.looking.discard(name)
-        if spec is None or spec.loader is None or not hasattr(spec.loader, "exec_module"):
-            return spec
-        execute = spec.loader.exec_module
-
-        def executed(module: ModuleType) -> None:
-            execute(module)
-            package = sys.modules.get(top)
-            if package is not None:
-                self.told(package)
-
-        spec.loader.exec_module = executed  # type: ignore[method-assign]
-        return spec
