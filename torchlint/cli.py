@@ -131,6 +131,11 @@ def cli() -> None:
 @click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
 @click.option("--coverage", is_flag=True, help="List every loss call, too: what is known of it, and why not more.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
+@click.option(
+    "--related",
+    is_flag=True,
+    help="Lint the whole working folder, and report what PATHS take part in: a model that a loss elsewhere does not suit.",
+)
 @click.option("--config", metavar="FILE", help="Read the settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
 @click.option("--stdin-filename", metavar="FILE", help="The path of what is read from standard input ('-').")
@@ -145,6 +150,7 @@ def check(  # one parameter per option
     statistics: bool,
     coverage: bool,
     exit_zero: bool,
+    related: bool,
     config: str | None,
     isolated: bool,
     stdin_filename: str | None,
@@ -177,6 +183,7 @@ def check(  # one parameter per option
                 "stdin_filename": stdin_filename,
                 "progress": progress,
                 "coverage": coverage,
+                "related": related,
             }
             if fix or diff:
                 fixed = engine.fix(paths, settings, unsafe=unsafe_fixes, **asked)

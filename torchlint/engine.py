@@ -10,7 +10,7 @@ from torchlint import data
 from torchlint.config import Selection, Settings, codes_for, selection
 from torchlint.coverage import Coverage, Seen, Sight
 from torchlint.diagnostics import Diagnostic, Edit, Fix, Place, Problem, Step
-from torchlint.discover import STDIN, discover, may_suppress, searcher
+from torchlint.discover import STDIN, Missed, discover, may_suppress, searcher
 from torchlint.source import Source, SourceError, from_bytes, is_notebook, read_bytes
 
 if TYPE_CHECKING:
@@ -67,14 +67,16 @@ def check(
     stdin_filename: str | None = None,
     progress: Progress | None = None,
     coverage: bool = False,
+    related: bool = False,
 ) -> Report:
     """Lint files and folders; `stdin` is linted as the file `stdin_filename` where a path is `-`.
 
-    `coverage` asks for what was seen of each loss call, too.
+    `coverage` asks for what was seen of each loss call, too. `related` lints the working folder with the paths, and
+    reports what they take part in.
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
-    inputs = _inputs(paths, settings, stdin, stdin_filename)
+    inputs = _inputs(paths, settings, stdin, stdin_filename, related=related)
     return inputs.told(_run(inputs.files, _Reader(inputs.load), settings, progress, coverage=coverage))
 
 
@@ -105,20 +107,21 @@ def fix(
     stdin_filename: str | None = None,
     progress: Progress | None = None,
     coverage: bool = False,
+    related: bool = False,
 ) -> Fixed:
     """Lint and repair until nothing more can be: fixes that clash are made one after the other. Writes nothing.
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
-    inputs = _inputs(paths, settings, stdin, stdin_filename)
-    fixed = _fix(inputs.files, inputs.load, settings, progress, unsafe=unsafe, coverage=coverage)
+    inputs = _inputs(paths, settings, stdin, stdin_filename, related=related)
+    fixed = _fix(inputs, settings, progress, unsafe=unsafe, coverage=coverage)
     return fixed._replace(report=inputs.told(fixed.report))
 
 
 def fix_texts(files: Mapping[str, str], settings: Settings | None = None, *, unsafe: bool) -> Fixed:
     """Lint and repair texts held in memory, as `check_texts` lints them."""
-    load = _held(files)
-    return _fix([os.path.normpath(path) for path in files], load, settings or Settings(), None, unsafe=unsafe)
+    inputs = _Inputs([os.path.normpath(path) for path in files], _held(files))
+    return _fix(inputs, settings or Settings(), None, unsafe=unsafe)
 
 
 _ROUNDS = 20
@@ -126,8 +129,7 @@ _ROUNDS = 20
 
 
 def _fix(
-    files: Sequence[str],
-    load: Callable[[str], bytes],
+    inputs: _Inputs,
     settings: Settings,
     progress: Progress | None,
     *,
@@ -141,10 +143,10 @@ def _fix(
     repaired: list[Diagnostic] = []
 
     def now(path: str) -> bytes:
-        return after[path] if path in after else load(path)
+        return after[path] if path in after else inputs.load(path)
 
     for rounds_left in reversed(range(_ROUNDS)):
-        report = _run(files, _Reader(now), settings, progress, coverage=coverage)
+        report = inputs.narrowed(_run(inputs.files, _Reader(now), settings, progress, coverage=coverage))
         chosen = choose(report.diagnostics, report.sources, now, unsafe=unsafe)
         if not (chosen.files and rounds_left):
             break
@@ -156,25 +158,57 @@ def _fix(
 
 
 class _Inputs(NamedTuple):
-    """The files of a run, how their bytes are had, and the paths that could not be read."""
+    """The files of a run, how their bytes are had, and the paths that could not be read.
+
+    If only what concerns some of the files is reported, these are `asked`.
+    """
 
     files: list[str]
     load: Callable[[str], bytes]
-    missed: list[Problem]
+    missed: Sequence[Problem] = ()
+    asked: frozenset[str] | None = None
 
     def told(self, report: Report) -> Report:
-        """A report that names the missed paths, too."""
+        """A report of what was asked for, that names the missed paths, too."""
+        report = self.narrowed(report)
         missed = bool(self.missed)
         return report._replace(problems=(*self.missed, *report.problems), incomplete=report.incomplete or missed)
 
+    def narrowed(self, report: Report) -> Report:
+        """A report without findings that none of the files asked about takes part in, as place or as step of the trail."""
+        asked = self.asked
+        if asked is None:
+            return report
+        problems = tuple(each for each in report.problems if each.path in asked or each.internal)
+        return report._replace(
+            diagnostics=tuple(each for each in report.diagnostics if not asked.isdisjoint(_paths_of(each))),
+            problems=problems,
+            files=len(asked) - len(asked & {each.path for each in report.problems}),
+            incomplete=report.incomplete and bool(problems),
+        )
 
-def _inputs(paths: Sequence[str], settings: Settings, stdin: bytes | None, stdin_filename: str | None) -> _Inputs:
+
+def _paths_of(diagnostic: Diagnostic) -> set[str]:
+    return {diagnostic.place.path, *(step.place.path for step in diagnostic.trail)}
+
+
+def _inputs(
+    paths: Sequence[str], settings: Settings, stdin: bytes | None, stdin_filename: str | None, *, related: bool
+) -> _Inputs:
     given = {os.path.normpath(stdin_filename or STDIN_NAME): stdin or b""} if STDIN in paths else {}
-    found = discover([path for path in paths if path != STDIN], settings.discovery)
     stdin_path = {os.path.realpath(path) for path in given}
-    files = [*given, *(path for path in found.files if not given or os.path.realpath(path) not in stdin_path)]
-    missed = [Problem(each.path, each.reason) for each in found.missed]
-    return _Inputs(files, lambda path: given[path] if path in given else read_bytes(path), missed)
+
+    def files_of(folders: Sequence[str]) -> tuple[list[str], Sequence[Missed]]:
+        found = discover([path for path in folders if path != STDIN], settings.discovery)
+        files = [path for path in found.files if not given or os.path.realpath(path) not in stdin_path]
+        return [*given, *files], found.missed
+
+    files, missed = files_of(paths)
+    asked = frozenset(files) if related else None
+    if related and files:
+        files, _ = files_of([*paths, os.curdir])
+    problems = [Problem(each.path, each.reason) for each in missed]
+    return _Inputs(files, lambda path: given[path] if path in given else read_bytes(path), problems, asked)
 
 
 def check_texts(files: Mapping[str, str], settings: Settings | None = None, *, coverage: bool = False) -> Report:
