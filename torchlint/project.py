@@ -61,7 +61,10 @@ class Project:
             return 0
 
     def mentions(self, path: str, names: frozenset[str], modules: frozenset[str]) -> bool:
-        """Whether a file imports one of the names, or one of the modules and uses one of the names. A byte search."""
+        """Whether a file imports one of the names, or one of the modules and uses one of the names. A byte search.
+
+        A name that is looked up in the module while the program runs may be any of them.
+        """
         try:
             with open(path, "rb") as file:
                 data = file.read().decode("latin-1")
@@ -73,7 +76,10 @@ class Project:
         words = {word for line in _IMPORT_LINE.findall(data) for word in _WORD.findall(line)}
         if not names.isdisjoint(words):
             return True
-        return not modules.isdisjoint(words) and any(name in data for name in names)
+        imported = modules & words
+        if not imported:
+            return False
+        return any(name in data for name in names) or any(f"getattr({module}," in data for module in imported)
 
     def absolute(self, name: str, importer: str) -> str | None:
         """The file or folder that `import name` leads to from the file `importer`, or None if it is not of the project."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from torchlint.analysis import conditions, invoke, ir, objects, operate
+from torchlint.analysis import conditions, invoke, ir, objects, operate, registries
 from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State, merge, written_since
@@ -152,6 +152,8 @@ class Interpreter:
         self.entries: list[Entry] = []
         self.choices: list[invoke.Judged] = []
         self.forks = 0
+        self.eager = False
+        """Whether calls are made at once, for what they do to a registry, and not when their result is needed."""
 
     # ---- where we are
 
@@ -186,6 +188,15 @@ class Interpreter:
         finally:
             if self.state is not None:
                 self.state.assumed = outer
+
+    @contextmanager
+    def at_once(self, eager: bool) -> Iterator[None]:
+        """Make calls at once or not."""
+        outer, self.eager = self.eager, eager
+        try:
+            yield
+        finally:
+            self.eager = outer
 
     # ---- entries
 
@@ -281,10 +292,11 @@ class Interpreter:
         self.state, self.stack = State(self.program.base), []
         self.fuel = MODULE_FUEL
         try:
-            with self.enter(Frame(path, info.cell, (path,), True)):
+            with self.at_once(False), self.enter(Frame(path, info.cell, (path,), True)):
                 self.heap.write(info.cell)["__name__"] = Const("__main__" if path in self.program.roots else path)
                 self.block(info.ir.body)
                 self.run_escaped()
+                registries.note(self, info)
                 # A module that always raises or exits still bound its names before that.
                 self.program.base.update(self.heap.cells)
         finally:
@@ -684,7 +696,8 @@ class Interpreter:
             ):
                 decorator = self.eval(node)
                 if not any(isinstance(part, Unknown) for part in alternatives(decorator)):
-                    invoke.call(self, decorator, invoke.Args([value]), node)
+                    with self.at_once(True):
+                        invoke.call(self, decorator, invoke.Args([value]), node)
                     if self.state is None:
                         self.state = State(self.program.base)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from torchlint.analysis import interpret, ir, objects, operate, shapes
+from torchlint.analysis import interpret, ir, objects, operate, registries, shapes
 from torchlint.analysis.calls import Backward, Construction, LossCall
 from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
     A_NUMBER,
+    MAX_ALTERNATIVES,
     UNKNOWN,
     Autocast,
     Class,
@@ -336,7 +337,7 @@ _LONGEST_REASON = 80
 def call_function(run: Interpreter, function: Function, args: Args, node: ir.Node) -> Value:
     """Call a function of the project: now if a loss may be called in it, else when its result is needed."""
     is_init = isinstance(function.node, ir.FunctionDef) and function.node.name == "__init__"
-    if is_init or _must_run_now(run, function, args):
+    if is_init or run.eager or _must_run_now(run, function, args):
         return call_now(run, function, args, node)
     at = run.ref(node)
     frame = run.frame
@@ -765,16 +766,25 @@ def _fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:
             continue
         if not isinstance(part, Tuple):
             element = part.element if isinstance(part, Items) else UNKNOWN
-            results.append(Tensor(batched=is_batch(args.first())) if not isinstance(element, Unknown) else UNKNOWN)
+            unknown = isinstance(element, Unknown)
+            results.append(UNKNOWN if unknown else _last_of(run, element, args.first(), node))
             continue
         current = args.first()
         for layer in part.items:
             if isinstance(layer, Items):
-                current = Tensor(batched=is_batch(current))
+                current = _last_of(run, layer.element, current, node)
             else:
                 current = call(run, layer, Args([current]), node)
         results.append(current)
     return union(results) if results else UNKNOWN
+
+
+def _last_of(run: Interpreter, element: Value, given: Value, node: ir.Node) -> Value:
+    """What any number of layers give: the last one decides, and which one it is of those that it may be is not known."""
+    before = Tensor(batched=is_batch(given))
+    if not all(isinstance(part, Instance) for part in interpret.alternatives_now(element)):
+        return before
+    return call(run, element, Args([before]), node)
 
 
 # ---- losses
@@ -892,6 +902,12 @@ def _call_extern(run: Interpreter, name: str, args: Args, node: ir.Node) -> Valu
         return Const(None)
     if name.startswith(("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")):
         return Extern(name)
+    if registries.is_made_by(name):
+        return registries.make(run)
+    if name.endswith("build_from_cfg"):
+        built = registries.build_from_config(run, args, node)
+        if built is not None:
+            return built
     _escape(run, args)
     run.unresolved(node, Extern(name))
     return Unknown(f"result of {name}"[:_LONGEST_REASON], _source(args))
@@ -1067,7 +1083,26 @@ def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
     owner = args.first()
     if isinstance(owner, Extern):
         return Extern(f"{owner.name}.{objects.ANY}")
+    if isinstance(owner, ModuleValue):
+        made = _definitions(run, owner)
+        if made:
+            return union(made)
     return Unknown("getattr with a name that the code does not fix")
+
+
+def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
+    """The classes and functions of a module that one may ask for by a name from a setting, imported ones too."""
+    info = run.ensure(owner.path)
+    found: dict[int, Value] = {}
+    for name in run.program.base.get(info.cell, {}):
+        if name.startswith("_"):
+            continue
+        for part in alternatives(run.member(owner.path, name)):
+            if isinstance(part, (Class, Function)):
+                found[id(part.node)] = part
+            elif isinstance(part, Extern) and (run.contracts.is_loss(part.name) or run.contracts.layer(part.name)):
+                found[hash(part.name)] = part
+    return list(found.values()) if len(found) <= MAX_ALTERNATIVES else []
 
 
 def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -1194,6 +1229,16 @@ def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return UNKNOWN
 
 
+def _isclass(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """Whether a value is a class. What comes from settings is the name of one."""
+    verdicts = {
+        isinstance(part, Class) if isinstance(part, (Class, Instance, Unknown, Const)) else None
+        for part in alternatives(args.first())
+    }
+    verdict = verdicts.pop() if len(verdicts) == 1 else None
+    return UNKNOWN if verdict is None else Const(verdict)
+
+
 def _autocast(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """`torch.autocast(device_type, dtype, enabled)`: of CUDA only, since on a CPU no loss is refused."""
     devices = {
@@ -1285,6 +1330,7 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
     "dataclasses.field": _field,
     "functools.partial": _partial,
+    "inspect.isclass": _isclass,
     "itertools.chain": lambda run, args, node: Items(union([objects.iterate(run, a)[0] for a in args.positional])),
     "tqdm.tqdm": _first,
     "tqdm.auto.tqdm": _first,
@@ -1494,6 +1540,9 @@ def _prepended(run: Interpreter, receiver: Container, value: Value) -> Value:
 
 
 def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, node: ir.Node) -> Value:
+    registered = registries.method(run, receiver, name, args, node)
+    if registered is not None:
+        return registered
     if name in ("get", "pop", "__getitem__"):
         found = objects.read_key(run, receiver, args.first())
         default = args.get("default", 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from torchlint.analysis import invoke, ir, operate, shapes
+from torchlint.analysis import invoke, ir, operate, registries, shapes
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
 from torchlint.analysis.state import INIT
 from torchlint.analysis.values import (
@@ -106,8 +106,14 @@ def _module_attribute(run: Interpreter, part: ModuleValue, name: str, node: ir.N
 def _attribute_of_class(run: Interpreter, part: Class, name: str, node: ir.Node) -> Value:
     found = class_attribute(run, part, name)
     if found is None:
+        if name == "__name__":
+            return Const(part.node.name)
         return UNKNOWN if name.startswith("__") else Unknown(f"attribute {name} of {part.node.name}")
     return _bound(run, found, part, part, node, on_class=True)
+
+
+def _function_attribute(run: Interpreter, part: Function, name: str, node: ir.Node) -> Value | None:
+    return Const(part.node.name) if name == "__name__" and isinstance(part.node, ir.FunctionDef) else None
 
 
 def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node) -> Value:
@@ -306,6 +312,7 @@ _READERS: dict[type, Callable[[Interpreter, Any, str, ir.Node], Value | None]] =
     Instance: instance_attribute,
     ModuleValue: _module_attribute,
     Class: _attribute_of_class,
+    Function: _function_attribute,
     Super: _super_attribute,
     Unknown: _unknown_attribute,
     Tensor: tensor_attribute,
@@ -378,7 +385,11 @@ def read_key(run: Interpreter, container: Container, key: Value) -> Value:
         found = entries.get(name)
         if found is not None:
             return narrow(found, run.heap.assumed)
-        return entries.get(_ANY, Unknown("missing key"))
+    if container.id in run.program.registries:
+        registries.complete(run, container)
+        entries = run.heap.read(container.id)
+    if name is not None:
+        return entries.get(name) or entries.get(_ANY) or Unknown("missing key")
     values = [value for entry, value in entries.items() if entry[:1] in ("=", _ANY)]
     return union(values) if values else UNKNOWN
 
@@ -571,7 +582,21 @@ def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
 
 def _subscript(run: Interpreter, value: Value, key: Value, node: ir.Subscript) -> Value:
     number = shapes.const_int(key) if not is_pending(key) else None
+    value = _with_entry(value, key)
     return union([_subscript_one(run, part, key, number, node) for part in alternatives(value)])
+
+
+def _with_entry(value: Value, key: Value) -> Value:
+    """The possibilities that may have an entry under a name: a tensor has none."""
+    parts = alternatives(value)
+    if (
+        len(parts) == 1
+        or is_pending(key)
+        or not all(isinstance(p, Const) and type(p.value) is str for p in alternatives(key))
+    ):
+        return value
+    kept = [part for part in parts if not isinstance(part, Tensor)]
+    return union(kept) if 0 < len(kept) < len(parts) else value
 
 
 def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None, node: ir.Subscript) -> Value:

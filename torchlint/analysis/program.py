@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir
@@ -74,6 +75,8 @@ class Program:
         self.makers: set[int] = set()
         self.open_methods: dict[int, set[str]] = {}
         self.sought: set[str] = set()
+        self.registries: dict[int, str] = {}
+        self.completed: set[str] = set()
         self.reading = max(IMPORTS_AT_LEAST, sum(map(project.size, roots)) // IMPORTS_SHARE)
         self._cells = 0
         self._canonical: dict[str, str] = {}
@@ -166,6 +169,12 @@ class Program:
                     for name in sorted(_assigned(method.body, method.params[0].name, set())):
                         index.setdefault(name, []).append(method)
         return index
+
+    def registering(self, path: str, names: frozenset[str]) -> list[str]:
+        """The files that import one of these names of a module, or the module and use one of them."""
+        stem = os.path.basename(os.path.dirname(path) if os.path.basename(path) == "__init__.py" else path)
+        modules = frozenset((stem.removesuffix(".py"),))
+        return [each for each in self.project.paths if each != path and self.project.mentions(each, names, modules)]
 
     def is_root(self, cls: Class) -> bool:
         """Whether a class, or one it inherits from, stands in a module that may call a loss."""

@@ -1,0 +1,129 @@
+"""Registries: classes and functions kept under a name, mostly by a decorator, and taken out by what a setting says.
+
+Which modules put something into a registry is known from their text only, as nobody need import them by name. They are
+read when a name that the code does not fix is looked up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import invoke, ir, objects
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Function,
+    Instance,
+    Method,
+    Partial,
+    Unknown,
+    Value,
+    alternatives,
+    union,
+)
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+    from torchlint.analysis.program import ModuleInfo
+
+_MARK = "<registry>"
+
+WORD = "regist"
+"""What the names of registries and of the functions that put something into one have in common."""
+
+
+def is_made_by(name: str) -> bool:
+    """Whether a library's class of this dotted name makes a registry."""
+    return name.rpartition(".")[2].endswith("Registry")
+
+
+def make(run: Interpreter) -> Container:
+    """An empty registry of a library: a dict with methods of its own."""
+    container = objects.new_dict(run, [])
+    run.heap.write(container.id)[_MARK] = Const(True)
+    return container
+
+
+def note(run: Interpreter, info: ModuleInfo) -> None:
+    """Remember the registries that a module has made, now that its body was run."""
+    if info.ir is None or not any(WORD in word.lower() for word in info.ir.words):
+        return
+    for value in list(run.heap.read(info.cell).values()):
+        if isinstance(value, Container) and value.kind == "dict":
+            run.program.registries[value.id] = info.path
+        elif isinstance(value, Instance) and WORD in value.cls.node.name.lower():
+            # Made now, so that all who register share its dicts.
+            for held in objects.instance_cell(run, value).values():
+                if isinstance(held, Container) and held.kind == "dict":
+                    run.program.registries[held.id] = info.path
+
+
+def complete(run: Interpreter, container: Container) -> None:
+    """Read the modules that register something where a registry was made."""
+    path = run.program.registries.get(container.id)
+    if path is None or path in run.program.completed:
+        return
+    run.program.completed.add(path)
+    info = run.program.module(path)
+    names = {name for name in info.defs if WORD in name.lower()}
+    for name, value in run.program.base.get(info.cell, {}).items():
+        if isinstance(value, Container) or (isinstance(value, Instance) and WORD in value.cls.node.name.lower()):
+            names.add(name)
+    for other in run.program.registering(path, frozenset(names)):
+        fuel = run.fuel
+        run.ensure(other)
+        run.fuel = fuel
+
+
+def method(run: Interpreter, receiver: Container, name: str, args: invoke.Args, node: ir.Node) -> Value | None:
+    """A method that registries have and dicts have not; None for any other."""
+    if _MARK not in run.heap.read(receiver.id):
+        return None
+    if WORD in name.lower():
+        return _register(run, receiver, name, args)
+    if name == "build":
+        return build(run, receiver, args.first(), node)
+    return None
+
+
+def _register(run: Interpreter, receiver: Container, name: str, args: invoke.Args) -> Value:
+    """`register(…)` of a class or function; without one it is the decorator that does so."""
+    given = [*args.positional, *(args.keywords[key] for key in ("module", "obj") if key in args.keywords)]
+    registered = next((value for value in given if _can_be_made(value)), None)
+    if registered is None:
+        return Partial(Method(receiver, name), tuple(args.positional), dict(args.keywords))
+    named = args.keywords.get("name") or next((value for value in given if isinstance(value, Const)), None)
+    if named is None and isinstance(registered, (Class, Function)) and not isinstance(registered.node, ir.Lambda):
+        named = Const(registered.node.name)
+    objects.write_key(run, receiver, UNKNOWN if named is None else named, registered)
+    return registered
+
+
+def _can_be_made(value: Value) -> bool:
+    return not isinstance(value, (Const, Unknown, Container))
+
+
+def build(run: Interpreter, registry: Container, config: Value, node: ir.Node) -> Value:
+    """An object of what a configuration names: of anything registered, where the code does not fix the name."""
+    settings = [part for part in alternatives(config) if isinstance(part, Container) and part.kind == "dict"]
+    known = [objects.read_key(run, part, Const("type")) for part in settings]
+    named: Value = union(known) if known and len(known) == len(alternatives(config)) else UNKNOWN
+    made = []
+    for part in alternatives(objects.read_key(run, registry, named)):
+        if isinstance(part, Class):
+            made.append(invoke.construct(run, part, None, node))
+        elif isinstance(part, Function):
+            made.append(invoke.call_function(run, part, invoke.unknown_args(run, part), node))
+        else:
+            made.append(invoke.call(run, part, invoke.Args(others=UNKNOWN), node))
+    return union(made)
+
+
+def build_from_config(run: Interpreter, args: invoke.Args, node: ir.Node) -> Value | None:
+    """`build_from_cfg(cfg, registry)` of a library; None if no registry in sight is handed to it."""
+    parts = alternatives(args.get("registry", 1) or UNKNOWN)
+    if len(parts) == 1 and isinstance(parts[0], Container) and _MARK in run.heap.read(parts[0].id):
+        return build(run, parts[0], args.get("cfg", 0) or UNKNOWN, node)
+    return None
