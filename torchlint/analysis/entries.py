@@ -184,8 +184,8 @@ class Entries:
         run.standing = frozenset({instance.id})
         for method in methods:
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
-        # Those methods that call one of which they could tell more.
-        for method in objects.methods_to_loss(run, cls):
+        # Those methods that call one of which they could tell more, and those that lead to a threshold.
+        for method in (*objects.methods_to_loss(run, cls), *objects.methods_to_threshold(run, cls)):
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
 

@@ -509,10 +509,19 @@ def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionD
         run.state = run.heap
         return Unknown(f"{definition.name} only raises")
     if len(values) > 1:
-        # A path that falls off the end or returns None beside others is an early exit.
-        known = [pair for pair in values if not (isinstance(pair[0], Const) and pair[0].value is None)]
+        # A path that falls off the end or returns None or nothing at all beside others is an early exit.
+        known = [pair for pair in values if not _is_nothing(pair[0])]
         values = known or values
     return values[0][0] if len(values) == 1 else either(values)
+
+
+def _is_nothing(value: Value) -> bool:
+    """Whether a value is None, or one or several tensors without entries. Computes nothing lazy."""
+    if isinstance(value, Tuple):
+        return bool(value.items) and all(map(_is_nothing, value.items))
+    if isinstance(value, Tensor):
+        return value.shape is not None and 0 in value.shape.dims
+    return isinstance(value, Const) and value.value is None
 
 
 def handed(value: Value, step: StepRef) -> Value:

@@ -289,6 +289,22 @@ def methods_to_loss(run: Interpreter, cls: Class) -> list[Function]:
     return list(out.values())
 
 
+def methods_to_threshold(run: Interpreter, cls: Class) -> list[Function]:
+    """The methods of a class itself that hand something to another of its methods where it is compared with a threshold."""
+    comparing = frozenset(
+        f".{stmt.name}"
+        for item in linearise(cls)
+        for stmt in item.node.body
+        if isinstance(stmt, ir.FunctionDef) and ir.THRESHOLD in stmt.words
+    )
+    found = (
+        run.heap.read(cls.frame).get(stmt.name)
+        for stmt in cls.node.body
+        if isinstance(stmt, ir.FunctionDef) and not comparing.isdisjoint(stmt.words)
+    )
+    return [function for function in found if isinstance(function, Function)]
+
+
 def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None:
     """`value.name = new`: certain for one object, possible for each of several."""
     parts = alternatives(value)
