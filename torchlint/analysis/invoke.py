@@ -13,7 +13,8 @@ from torchlint.analysis.calls import Backward, Construction, LossCall
 from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
-    A_NUMBER,
+    A_FLOAT,
+    AN_INT,
     MAX_ALTERNATIVES,
     UNKNOWN,
     Autocast,
@@ -52,6 +53,7 @@ from torchlint.analysis.values import (
     join,
     may_learn,
     narrow,
+    number_type,
     union,
 )
 from torchlint.contracts import Kind, Loss, Op
@@ -1128,7 +1130,7 @@ def _tensor_dataset(run: Interpreter, args: Args, node: ir.Node) -> Value:
 def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """Batches of a data set's items, which are computed when one is needed."""
     dataset = args.get("dataset", 0)
-    if dataset is None or "batch_sampler" in args.keywords:
+    if dataset is None:
         return Unknown("batch of a loader", "batch")
     frame, collate = run.frame, args.get("collate_fn", _COLLATE)
 
@@ -1143,6 +1145,11 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if isinstance(dataset, Items):
         return Items(compute())
     return Items(Lazy(compute, [], True))
+
+
+def _joined_datasets(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A data set of the items of several others, which are of one kind."""
+    return objects.iterate(run, args.first())[0]
 
 
 _COLLATE = 6
@@ -1202,6 +1209,9 @@ def collated(run: Interpreter, sample: Value) -> Value:
     if isinstance(sample, Const) and isinstance(sample.value, (int, float)):
         dtype = "float" if isinstance(sample.value, float) else "int"
         return Tensor(shape=Shape((None,)), dtype=dtype, batched=True)  # type: ignore[arg-type]
+    number = number_type(sample)
+    if number is not None:
+        return Tensor(shape=Shape((None,)), dtype=number, batched=True)
     if isinstance(sample, Tuple):
         items = [union([collated(run, part) for part in alternatives(item)]) for item in sample.items]
         return Tuple(tuple(items))
@@ -1302,7 +1312,14 @@ def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _number(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
-    return part if isinstance(part, Const) and isinstance(part.value, (int, float)) else A_NUMBER
+    return part if isinstance(part, Const) and isinstance(part.value, (int, float)) else AN_INT
+
+
+def _float(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    part = args.first()
+    if isinstance(part, Const) and isinstance(part.value, (int, float)):
+        return Const(float(part.value))
+    return A_FLOAT
 
 
 def _sum(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -1333,7 +1350,7 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.isinstance": _isinstance,
     "builtins.type": _type,
     "builtins.int": _number,
-    "builtins.float": _number,
+    "builtins.float": _float,
     "builtins.sum": _sum,
     "collections.OrderedDict": _make_dict,
     "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
@@ -1352,6 +1369,8 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
     "torch.utils.data.dataloader.DataLoader": _loader,
     "torch.utils.data.Subset": _first,
+    "torch.utils.data.random_split": lambda run, args, node: Items(args.first()),
+    "torch.utils.data.ConcatDataset": _joined_datasets,
     "torch.autocast": _autocast,
     "torch.amp.autocast": _autocast,
     "torch.amp.autocast_mode.autocast": _autocast,

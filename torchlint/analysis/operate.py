@@ -11,7 +11,6 @@ from torchlint.analysis import ir, objects, shapes
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall, number_of
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
-    A_NUMBER,
     UNKNOWN,
     Class,
     Const,
@@ -44,6 +43,7 @@ from torchlint.analysis.values import (
     is_pending,
     join_shapes,
     may_learn,
+    number_type,
     union,
 )
 from torchlint.contracts import Kind, Op
@@ -533,8 +533,9 @@ def _data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
         types = {_NUMBERS[type(part.value)] for part in parts if isinstance(part, Const)}
         return Shape(()), types.pop() if len(types) == 1 else "unknown"
     part = parts[0]
-    if len(parts) == 1 and isinstance(part, Unknown) and part.reason == A_NUMBER.reason:
-        return Shape(()), "unknown"
+    single = number_type(part) if len(parts) == 1 else None
+    if single is not None:
+        return Shape(()), single
     if len(parts) > 1 or not (
         isinstance(part, (Tuple, Items)) or (isinstance(part, Container) and part.kind == "list")
     ):

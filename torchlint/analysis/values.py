@@ -330,8 +330,9 @@ class Method(Value, frozen=True, eq=False):
 
 UNKNOWN = Unknown()
 NO_AUTOCAST = Autocast("off")
-A_NUMBER = Unknown("a number")
-"""What `int(...)` and `float(...)` give."""
+A_FLOAT = Unknown("a float")
+AN_INT = Unknown("an int")
+"""What `float(...)` and `int(...)` give."""
 TOO_MANY = Unknown("too many possibilities")
 
 
@@ -590,6 +591,13 @@ def _same_receiver(a: Value | None, b: Value | None) -> bool:
 def cause_of(value: Value | None) -> StepRef | None:
     """Why nothing, or not the kind, is known of one possibility."""
     return value.cause if isinstance(value, (Unknown, Tensor)) else None
+
+
+def number_type(value: Value) -> Literal["float", "int"] | None:
+    """Which type of number a value is that the code does not fix; None if it is none."""
+    if not isinstance(value, Unknown):
+        return None
+    return "float" if value.reason == A_FLOAT.reason else "int" if value.reason == AN_INT.reason else None
 
 
 def is_pending(value: Value) -> bool:
