@@ -5,68 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faces.conftest import BAD, GOOD, ROOT, Result, Run, Tree
-
-Flake8 = Callable[..., Result]
-
-PROJECT = {
-    "shop/__init__.py": "",
-    "shop/model.py": "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self):\n"
-    "        super().__init__()\n        self.body = nn.Sequential(nn.Linear(8, 1), nn.Sigmoid())\n\n"
-    "    def forward(self, x):\n        return self.body(x)\n",
-    "shop/criteria.py": "from torch import nn\n\nmeasure = nn.BCEWithLogitsLoss()\n",
-    "shop/steps.py": "from shop.criteria import measure\n\n\ndef step(net, x, y):\n    return measure(net(x), y)\n",
-    "train.py": "from shop.model import Net\nfrom shop.steps import step\n\n\ndef main(loader):\n    net = Net()\n"
-    "    for x, y in loader:\n        step(net, x, y).backward()\n",
-    "hidden.py": BAD.replace("probabilities, labels)", "probabilities, labels)  # torchlint: ignore[TLN101] wanted"),
-    "unused.py": "x = 1  # torchlint: ignore[TLN101]\n",
-    "wide.py": BAD.replace(
-        "criterion(probabilities, labels)", "criterion(\n        probabilities,\n        labels,\n    )"
-    ),
-    "clean.py": GOOD,
-}
-"""Findings whose cause lies in another file, one of them in a file that names no loss; hidden ones, and an idle comment."""
-
-
-@pytest.fixture
-def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
-    """Run flake8 in the folder, with the plugin registered as an installation of torchlint registers it."""
-    entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
-    installed = tmp_path_factory.mktemp("installed")
-    about = installed / "torchlint-0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchlint\nVersion: 0\n", "utf-8")
-    groups = [
-        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in entries.items())
-        for group, entries in entry_points.items()
-    ]
-    (about / "entry_points.txt").write_text("\n".join(groups), "utf-8")
-
-    def run(*arguments: str, stdin: bytes = b"", python: str = "") -> Result:
-        program = ["-c", python] if python else ["-m", "flake8", "--max-line-length=999"]
-        done = subprocess.run(
-            [sys.executable, *program, *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
-            input=stdin,
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )
-        result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert "Traceback" not in result.err + result.out, result.err
-        return result
-
-    return run
-
+from tests.faces.conftest import BAD, GOOD, PROJECT, Flake8, Result, Run, Tree
 
 Told = set[tuple[str, int, int, str]]
 
