@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from torchlint import __version__
+from torchlint import __version__, completion
 from torchlint.errors import UserError
 
 if TYPE_CHECKING:
@@ -103,10 +103,20 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("paths", nargs=-1)
-@click.option("--select", metavar="CODES", help="Only these rules: codes, prefixes, names or ALL, separated by commas.")
-@click.option("--ignore", metavar="CODES", help="Not these rules; the longer prefix wins over --select.")
-@click.option("--extend-select", metavar="CODES", help="These rules, too.")
+@click.argument("paths", nargs=-1, shell_complete=completion.files)
+@click.option(
+    "--select",
+    metavar="CODES",
+    shell_complete=completion.rules,
+    help="Only these rules: codes, prefixes, names or ALL, separated by commas.",
+)
+@click.option(
+    "--ignore",
+    metavar="CODES",
+    shell_complete=completion.rules,
+    help="Not these rules; the longer prefix wins over --select.",
+)
+@click.option("--extend-select", metavar="CODES", shell_complete=completion.rules, help="These rules, too.")
 @click.option(
     "--per-file-ignores", metavar="PATTERN:CODE", multiple=True, help="Rules ignored in files, such as 'tests/**:TLN2'."
 )
@@ -121,13 +131,20 @@ def cli() -> None:
 @click.option(
     "--diff", is_flag=True, help="Write no file: show what --fix would change. Exit code 1 if there is anything."
 )
-@click.option("--baseline", metavar="FILE", help="Hide the findings that this file holds (see `torchlint baseline`).")
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Hide the findings that this file holds (see `torchlint baseline`).",
+)
 @click.option(
     "--output-format",
     type=click.Choice(["full", "concise", "json", "sarif", "github", "gitlab", "junit"]),
     help="How to report.  [default: full]",
 )
-@click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
+@click.option(
+    "--output-file", "-o", metavar="FILE", shell_complete=completion.files, help="Write the report to a file."
+)
 @click.option("--statistics", is_flag=True, help="Report only how often each rule fired.")
 @click.option("--coverage", is_flag=True, help="List every loss call, too: what is known of it, and why not more.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
@@ -136,9 +153,14 @@ def cli() -> None:
     is_flag=True,
     help="Lint the whole working folder, and report what PATHS take part in: a model that a loss elsewhere does not suit.",
 )
-@click.option("--config", metavar="FILE", help="Read the settings from this file.")
+@click.option("--config", metavar="FILE", shell_complete=completion.files, help="Read the settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
-@click.option("--stdin-filename", metavar="FILE", help="The path of what is read from standard input ('-').")
+@click.option(
+    "--stdin-filename",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="The path of what is read from standard input ('-').",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Report only the findings.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 def check(  # one parameter per option
@@ -206,7 +228,7 @@ def check(  # one parameter per option
 
 
 @cli.command()
-@click.argument("rule")
+@click.argument("rule", shell_complete=completion.rules)
 def explain(rule: str) -> int:
     """Print the page of a rule, given its code or name."""
     found = _rule(rule)
@@ -244,8 +266,13 @@ def rules(output_format: str) -> int:
 
 
 @cli.command("test")
-@click.argument("pages", nargs=-1, required=True)
-@click.option("--config", metavar="FILE", help="Read the settings, and with them your contracts, from this file.")
+@click.argument("pages", nargs=-1, required=True, shell_complete=completion.files)
+@click.option(
+    "--config",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Read the settings, and with them your contracts, from this file.",
+)
 def test_pages(pages: tuple[str, ...], config: str | None) -> int:
     """Run the examples of rulebook pages: Markdown files, or folders of them."""
     from pathlib import Path  # noqa: PLC0415
@@ -276,16 +303,17 @@ def test_pages(pages: tuple[str, ...], config: str | None) -> int:
 
 
 @cli.command("baseline")
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, shell_complete=completion.files)
 @click.option(
     "--output",
     "-o",
     metavar="FILE",
+    shell_complete=completion.files,
     help="The file to write.  [default: that of the settings, or .torchlint-baseline.json]",
 )
 @click.option("--prune", is_flag=True, help="Only take out what is no longer found; add nothing.")
 @click.option("--confidence", type=click.Choice(["certain", "likely"]), help="Also what is merely likely.")
-@click.option("--config", metavar="FILE", help="Read the settings from this file.")
+@click.option("--config", metavar="FILE", shell_complete=completion.files, help="Read the settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing if all is well.")
 def write_baseline(
@@ -351,10 +379,17 @@ def _gone(number: int, file: str) -> str:
 )
 @click.option("--full", is_flag=True, help="No dry run: run to the end, and look at some of the calls.")
 @click.option("--output-format", type=click.Choice(["full", "json"]), default="full", help="How to report.")
-@click.option("--output-file", "-o", metavar="FILE", help="Write the report to a file.")
-@click.option("--config", metavar="FILE", help="Read the settings, and with them your contracts, from this file.")
+@click.option(
+    "--output-file", "-o", metavar="FILE", shell_complete=completion.files, help="Write the report to a file."
+)
+@click.option(
+    "--config",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="Read the settings, and with them your contracts, from this file.",
+)
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
-@click.argument("script")
+@click.argument("script", shell_complete=completion.files)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def trace_script(
     module: bool, script: str, arguments: tuple[str, ...], config: str | None, isolated: bool, **given: Any
@@ -382,9 +417,9 @@ def trace_script(
 
 
 @cli.command("config")
-@click.argument("paths", nargs=-1)
+@click.argument("paths", nargs=-1, shell_complete=completion.files)
 @click.option("--show", is_flag=True, help="Print the settings that hold, and the file they come from (the default).")
-@click.option("--config", metavar="FILE", help="Read the settings from this file.")
+@click.option("--config", metavar="FILE", shell_complete=completion.files, help="Read the settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings from files.")
 def show_config(paths: tuple[str, ...], show: bool, config: str | None, isolated: bool) -> int:
     """Print the settings that `check` would use for these paths, as JSON."""

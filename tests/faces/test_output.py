@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from tests.faces.conftest import BAD, GOOD, ROOT, Run, Tree
+from tests.faces.conftest import BAD, GOOD, ROOT, Run, Tree, in_process
 
 POSITION = {
     "type": "object",
@@ -283,3 +283,20 @@ def step(x, y, squash):
     assert diagnostic["confidence"] == "likely"
     assert last["location"]["row"] == 6
     assert "depends on the way taken" in last["note"]
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("torchlint che", {"plain,check"}),
+        ("torchlint check --output-format s", {"plain,sarif"}),
+        ("torchlint check --select TLN1,TLN204", {"plain,TLN1,TLN204"}),
+        ("torchlint explain sigmoid-b", {"plain,sigmoid-before-with-logits"}),
+        ("torchlint check pk", {"file,pk"}),
+        ("torchlint check --config to", {"file,to"}),
+    ],
+)
+def test_what_a_shell_completes(line: str, completed: set[str], tree: Tree) -> None:
+    count = str(len(line.split()) - 1)
+    variables = {"_TORCHLINT_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": count}
+    assert set(in_process(tree({}), (), b"", variables).out.splitlines()) == completed
