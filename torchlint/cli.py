@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -161,6 +161,7 @@ def cli() -> None:
     shell_complete=completion.files,
     help="The path of what is read from standard input ('-').",
 )
+@click.option("--watch", is_flag=True, help="Lint again whenever a file changes, until Ctrl-C.")
 @click.option("--quiet", "-q", is_flag=True, help="Report only the findings.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 def check(  # one parameter per option
@@ -176,6 +177,7 @@ def check(  # one parameter per option
     config: str | None,
     isolated: bool,
     stdin_filename: str | None,
+    watch: bool,
     quiet: bool,
     no_progress: bool,
     **overrides: Any,
@@ -193,6 +195,10 @@ def check(  # one parameter per option
     if coverage and statistics:
         raise _Fault("--coverage and --statistics do not go together")
     paths = paths or (("-",) if stdin_filename else (".",))
+    if watch:
+        if fix or diff or "-" in paths:
+            raise _Fault("--watch goes with files and folders, and without --fix and --diff")
+        return _watch(paths, lambda: _settings(paths, config, isolated, overrides))
     stdin = sys.stdin.buffer.read() if "-" in paths else None
     with _faults():
         settings = _settings((stdin_filename,) if stdin_filename else paths, config, isolated, overrides)
@@ -468,6 +474,31 @@ def _faults() -> Iterator[None]:
         yield
     except UserError as error:
         raise _Fault(str(error)) from error
+
+
+def _watch(paths: Sequence[str], settings: Callable[[], Settings]) -> int:
+    """Run the present command again and again; what is wrong with settings may be mended meanwhile."""
+    from torchlint import watch  # noqa: PLC0415
+    from torchlint.config import Settings  # noqa: PLC0415
+
+    def look() -> watch.Snapshot:
+        try:
+            return watch.watched(paths, settings())
+        except UserError:
+            return watch.watched(paths, Settings())
+
+    context = click.get_current_context()
+    options = {**context.params, "watch": False}
+    for seen in watch.changes(look):
+        if sys.stdout.isatty():
+            sys.stdout.write("\x1b[2J\x1b[H")  # clears the screen
+        try:
+            context.invoke(context.command, **options)
+        except click.ClickException as error:
+            error.show()
+        sys.stdout.flush()
+        _say(f"Watching {_count(len(seen), 'file')}; Ctrl-C ends it.", sys.stderr)
+    return INTERRUPTED  # by Ctrl-C, before this line
 
 
 @contextmanager
