@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torchlint import suppress
     from torchlint.analysis import coverage as analysis_coverage
     from torchlint.analysis.coverage import Observed
-    from torchlint.analysis.positions import Placed, Span
+    from torchlint.analysis.spans import Span
     from torchlint.baseline import Baseline, Entry
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
@@ -300,8 +300,8 @@ def _lint(
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
     outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
-    spans, placed, lost = _locate(_mentioned(outcome), reader)
-    fixes = _repairs(outcome.findings, placed, reader, frozenset(files), lost)
+    spans, lost = _locate(_mentioned(outcome), reader)
+    fixes = _repairs([finding for finding in outcome.findings if finding.at in spans], reader, frozenset(files), lost)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
     by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}
@@ -455,47 +455,45 @@ def _mentioned(outcome: _Outcome) -> Iterator[NodeRef]:
         yield from (sight.cause.at for sight in (seen.criterion, seen.input, seen.target) if sight.cause is not None)
 
 
-def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Span], dict[str, Placed], list[Problem]]:
-    """The spans of nodes, and the files placed, each once."""
+def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
+    """The spans of nodes, and the files in which none could be found."""
     wanted: dict[str, set[int]] = {}
     for at in nodes:
         wanted.setdefault(at.path, set()).add(at.node)
     if not wanted:
-        return {}, {}, []
-    from torchlint.analysis.positions import Placed  # noqa: PLC0415  # costs more than the analysis
+        return {}, []
+    from torchlint.analysis.spans import locate  # noqa: PLC0415  # only with findings
     from torchlint.findings import NodeRef  # noqa: PLC0415
 
     spans: dict[NodeRef, Span] = {}
-    files: dict[str, Placed] = {}
     problems: list[Problem] = []
     for path, numbers in wanted.items():
         try:
-            placed = files[path] = Placed(reader(path).text)
-            spans.update({NodeRef(path, node): placed.span(node) for node in numbers})
+            found = locate(reader(path).text, numbers)
+            spans.update({NodeRef(path, node): span for node, span in found.items()})
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # a defect of ours, in this file only
             problems.append(internal(path, error))
-    return spans, files, problems
+    return spans, problems
 
 
 def _repairs(
     findings: Sequence[Finding],
-    placed: Mapping[str, Placed],
     reader: _Reader,
     files: frozenset[str],
     problems: list[Problem],
 ) -> dict[tuple[str, NodeRef], Fix]:
     """The fixes of findings by code and place. One that reaches into a file that nobody asked about is only shown."""
-    planned = [finding for finding in findings if finding.plan is not None and finding.at.path in placed]
+    planned = [finding for finding in findings if finding.plan is not None]
     if not planned:
         return {}
-    from torchlint.analysis.positions import Placed  # noqa: PLC0415  # as in _locate
+    from torchlint.analysis.positions import Placed  # noqa: PLC0415  # imports LibCST
     from torchlint.repair import Code, repair  # noqa: PLC0415  # only with something to repair
 
     codes: dict[str, Code] = {}
 
     def code_of(path: str) -> Code:
         if path not in codes:
-            codes[path] = Code(path, placed[path] if path in placed else Placed(reader(path).text))
+            codes[path] = Code(path, Placed(reader(path).text))
         return codes[path]
 
     fixes: dict[tuple[str, NodeRef], Fix] = {}

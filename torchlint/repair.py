@@ -15,7 +15,8 @@ from typing import NamedTuple
 import libcst as cst
 
 from torchlint.analysis import ir
-from torchlint.analysis.positions import Placed, Span
+from torchlint.analysis.positions import Placed
+from torchlint.analysis.spans import Span
 from torchlint.analysis.usage import Uses
 from torchlint.diagnostics import Edit, Fix, Place, Safety
 from torchlint.findings import (

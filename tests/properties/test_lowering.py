@@ -19,7 +19,8 @@ from tests.properties.grammar import BEYOND_LIBCST, BROKEN, NEWER, SNIPPETS
 from tests.properties.strategies import programs
 from torchlint.analysis import ir, lower_ast, lower_cst
 from torchlint.analysis.lower import ParseFailure, lower
-from torchlint.analysis.positions import locate
+from torchlint.analysis.positions import Placed
+from torchlint.analysis.spans import by_python, locate
 
 
 def nodes(value: Any) -> Iterator[Any]:
@@ -180,6 +181,8 @@ def compare(text: str) -> None:
     }
     if "\x0c" not in text:
         assert not expected.places - places, "places differ"
+    placed = Placed(text)
+    assert all(span == placed.span(number) for number, span in by_python(text, numbers).items())
 
 
 @pytest.mark.parametrize("name", SNIPPETS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,10 +23,16 @@ def parse(text: str) -> ast.Module | None:
 
 
 class Lowering:
-    """One walk over one tree. Whatever it numbers, in whatever order, `lower_cst.Lowering` must number alike."""
+    """One walk over one tree. Whatever it numbers, in whatever order, `lower_cst.Lowering` must number alike.
 
-    def __init__(self) -> None:
+    With `keep`, `nodes` holds the node of each number; None where Python does not tell the place: of `*args`
+    with its star, and inside f-strings before 3.12.
+    """
+
+    def __init__(self, keep: bool = False) -> None:
         self.count = 0
+        self.keep = keep
+        self.nodes: list[ast.AST | None] = []
         self.depth = 0
         self.words: set[str] = set()
         self.fractions: frozenset[str] = frozenset()
@@ -35,9 +42,11 @@ class Lowering:
         body = self.block(tree.body)
         return ir.Module(path, body, frozenset(self.words), self.count)
 
-    def new(self) -> int:
+    def new(self, node: ast.AST) -> int:
         number = self.count
         self.count = number + 1
+        if self.keep:
+            self.nodes.append(node)
         return number
 
     # ---- statements
@@ -55,10 +64,10 @@ class Lowering:
             self.depth -= 1
 
     def unknown_statement(self, node: ast.stmt) -> ir.Stmt:
-        return ir.Pass(self.new())
+        return ir.Pass(self.new(node))
 
     def assign(self, node: ast.Assign) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         value = self.expr(node.value)
         targets = tuple([self.expr(target) for target in node.targets])
         for target in targets:
@@ -69,54 +78,54 @@ class Lowering:
         return ir.Assign(number, targets, value)
 
     def aug_assign(self, node: ast.AugAssign) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         return ir.AugAssign(number, self.expr(node.target), _BINARY_OPS[type(node.op)], self.expr(node.value))
 
     def ann_assign(self, node: ast.AnnAssign) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         annotation = self.expr(node.annotation)
         value = None if node.value is None else self.expr(node.value)
         return ir.AnnAssign(number, self.expr(node.target), annotation, value)
 
     def type_alias(self, node: Any) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         value = self.expr(node.value)
         return ir.Assign(number, (self.expr(node.name),), value)
 
     def expr_stmt(self, node: ast.Expr) -> ir.Stmt:
-        return ir.ExprStmt(self.new(), self.expr(node.value))
+        return ir.ExprStmt(self.new(node), self.expr(node.value))
 
     def return_(self, node: ast.Return) -> ir.Stmt:
-        return ir.Return(self.new(), None if node.value is None else self.expr(node.value))
+        return ir.Return(self.new(node), None if node.value is None else self.expr(node.value))
 
     def raise_(self, node: ast.Raise) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         return ir.Raise(number, tuple([self.expr(value) for value in (node.exc, node.cause) if value is not None]))
 
     def assert_(self, node: ast.Assert) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         return ir.Assert(number, self.expr(node.test), None if node.msg is None else self.expr(node.msg))
 
     def delete(self, node: ast.Delete) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         if len(node.targets) == 1:
             return ir.Delete(number, self.expr(node.targets[0]))
-        return ir.Delete(number, self.expr(ast.Tuple(node.targets)))
+        return ir.Delete(number, self.expr(_spanning(ast.Tuple(node.targets), node.targets)))
 
     def pass_(self, node: ast.Pass) -> ir.Stmt:
-        return ir.Pass(self.new())
+        return ir.Pass(self.new(node))
 
     def break_(self, node: ast.Break) -> ir.Stmt:
-        return ir.Break(self.new())
+        return ir.Break(self.new(node))
 
     def continue_(self, node: ast.Continue) -> ir.Stmt:
-        return ir.Continue(self.new())
+        return ir.Continue(self.new(node))
 
     def global_(self, node: ast.Global) -> ir.Stmt:
-        return ir.Scope(self.new(), tuple(node.names), "global")
+        return ir.Scope(self.new(node), tuple(node.names), "global")
 
     def nonlocal_(self, node: ast.Nonlocal) -> ir.Stmt:
-        return ir.Scope(self.new(), tuple(node.names), "nonlocal")
+        return ir.Scope(self.new(node), tuple(node.names), "nonlocal")
 
     def alias(self, node: ast.alias) -> ir.Alias:
         if node.asname is not None:
@@ -125,10 +134,10 @@ class Lowering:
         return ir.Alias(node.name, node.asname)
 
     def import_(self, node: ast.Import) -> ir.Stmt:
-        return ir.Import(self.new(), tuple([self.alias(item) for item in node.names]))
+        return ir.Import(self.new(node), tuple([self.alias(item) for item in node.names]))
 
     def import_from(self, node: ast.ImportFrom) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         module = node.module or ""
         self.words.update(module.split("."))
         names: tuple[ir.Alias, ...] = ()
@@ -137,7 +146,7 @@ class Lowering:
         return ir.ImportFrom(number, module, node.level, names)
 
     def if_(self, node: ast.If) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         branches = []
         while True:
             test = self.expr(node.test)
@@ -149,17 +158,17 @@ class Lowering:
             node = orelse[0]
 
     def for_(self, node: ast.For | ast.AsyncFor) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         iterable = self.expr(node.iter)
         target = self.expr(node.target)
         return ir.For(number, target, iterable, self.suite(node.body), self.suite(node.orelse))
 
     def while_(self, node: ast.While) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         return ir.While(number, self.expr(node.test), self.suite(node.body), self.suite(node.orelse))
 
     def try_(self, node: ast.Try | ast.TryStar) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         body = self.suite(node.body)
         handlers = []
         for handler in node.handlers:
@@ -170,7 +179,7 @@ class Lowering:
         return ir.Try(number, body, tuple(handlers), self.suite(node.orelse), self.suite(node.finalbody))
 
     def with_(self, node: ast.With | ast.AsyncWith) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         items = []
         for item in node.items:
             value = self.expr(item.context_expr)
@@ -178,7 +187,7 @@ class Lowering:
         return ir.With(number, tuple(items), self.suite(node.body))
 
     def match(self, node: ast.Match) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         subject = self.expr(node.subject)
         cases = []
         for case in node.cases:
@@ -197,7 +206,7 @@ class Lowering:
         if isinstance(node, ast.MatchValue):
             values.append(self.expr(node.value))
         elif isinstance(node, ast.MatchSingleton):
-            values.append(ir.Constant(self.new(), node.value))
+            values.append(ir.Constant(self.new(node), node.value))
         elif isinstance(node, ast.MatchAs):
             self.pattern(node.pattern, values, captures)
             self.capture(node.name, captures)
@@ -223,7 +232,7 @@ class Lowering:
             self.words.add(name)
 
     def function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         decorators = tuple([self.expr(item) for item in node.decorator_list])
         outer_words, outer_yields, outer_fractions = self.words, self.yields, self.fractions
         self.words, self.yields = set(), False
@@ -238,7 +247,7 @@ class Lowering:
         return ir.FunctionDef(number, node.name, params, body, decorators, returns, words, yields)
 
     def class_(self, node: ast.ClassDef) -> ir.Stmt:
-        number = self.new()
+        number = self.new(node)
         decorators = tuple([self.expr(item) for item in node.decorator_list])
         outer_words = self.words
         self.words = set()
@@ -269,7 +278,9 @@ class Lowering:
         return tuple(out)
 
     def param(self, node: ast.arg, kind: Any, default: ast.expr | None) -> ir.Parameter:
-        number = self.new()
+        number = self.new(node)
+        if self.keep and kind in ("*", "**"):
+            self.nodes[number] = None
         self.words.add(node.arg)
         annotation = None if node.annotation is None else self.expr(node.annotation)
         value = None if default is None else self.expr(default)
@@ -282,12 +293,14 @@ class Lowering:
         if kind is ast.Name:
             number = self.count
             self.count = number + 1
+            if self.keep:
+                self.nodes.append(node)
             self.words.add(node.id)
             return ir.Name(number, node.id)
         if kind is ast.Constant and (node.value is None or node.value is True or node.value is False):
-            return ir.Constant(self.new(), node.value)
+            return ir.Constant(self.new(node), node.value)
         if self.depth >= MAX_DEPTH:
-            return ir.Opaque(self.new())
+            return ir.Opaque(self.new(node))
         self.depth += 1
         try:
             return _EXPRESSIONS.get(kind, Lowering.unknown_expression)(self, node)
@@ -295,15 +308,15 @@ class Lowering:
             self.depth -= 1
 
     def unknown_expression(self, node: ast.expr) -> ir.Expr:
-        return ir.Opaque(self.new())
+        return ir.Opaque(self.new(node))
 
     def attribute(self, node: ast.Attribute) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         self.words.add("." + node.attr)
         return ir.Attribute(number, self.expr(node.value), node.attr)
 
     def call(self, node: ast.Call) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         func = self.expr(node.func)
         if isinstance(func, ir.Attribute) and func.name in ORDER_METHODS:
             self.words.add(ir.THRESHOLD)
@@ -329,15 +342,18 @@ class Lowering:
     def constant(self, node: ast.Constant) -> ir.Expr:
         value = node.value
         if value is ...:
-            return ir.Dots(self.new())
+            return ir.Dots(self.new(node))
         if isinstance(value, str) and value.isidentifier():
             # A name that `getattr` or a registry may be asked for.
             self.words.add(value)
-        return ir.Constant(self.new(), value)
+        return ir.Constant(self.new(node), value)
 
     def format(self, node: Any) -> ir.Expr:
-        number = self.new()
-        return ir.Format(number, tuple(self.format_parts(node.values)))
+        number = self.new(node)
+        parts = tuple(self.format_parts(node.values))
+        if self.keep and _MADE_UP:
+            self.nodes[number:] = [None] * (len(self.nodes) - number)
+        return ir.Format(number, parts)
 
     def format_parts(self, parts: list[Any]) -> Iterator[ir.Expr]:
         for part in parts:
@@ -347,31 +363,22 @@ class Lowering:
                     yield from self.format_parts(part.format_spec.values)
 
     def binary(self, node: ast.BinOp) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         left = self.expr(node.left)
         return ir.Binary(number, _BINARY_OPS[type(node.op)], left, self.expr(node.right))
 
     def unary(self, node: ast.UnaryOp) -> ir.Expr:
-        return ir.Unary(self.new(), _UNARY_OPS[type(node.op)], self.expr(node.operand))
+        return ir.Unary(self.new(node), _UNARY_OPS[type(node.op)], self.expr(node.operand))
 
     def boolean(self, node: ast.BoolOp) -> ir.Expr:
-        return self.boolean_of("and" if type(node.op) is ast.And else "or", node.values)
-
-    def boolean_of(self, op: str, values: list[ast.expr]) -> ir.Expr:
-        """`a and b and c` as LibCST has it: `(a and b) and c`."""
-        number = self.new()
-        if len(values) == len(("left", "right")):
-            left = self.expr(values[0])
-        elif self.depth >= MAX_DEPTH:
-            left = ir.Opaque(self.new())
-        else:
-            self.depth += 1
-            left = self.boolean_of(op, values[:-1])
-            self.depth -= 1
-        return ir.Boolean(number, op, left, self.expr(values[-1]))
+        number = self.new(node)
+        *before, last = node.values
+        # `a and b and c` is `(a and b) and c` to LibCST.
+        left = before[0] if len(before) == 1 else _spanning(ast.BoolOp(node.op, before), before)
+        return ir.Boolean(number, "and" if type(node.op) is ast.And else "or", self.expr(left), self.expr(last))
 
     def compare(self, node: ast.Compare) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         left = self.expr(node.left)
         ops = tuple([_COMPARE_OPS[type(op)] for op in node.ops])
         rights = tuple([self.expr(item) for item in node.comparators])
@@ -380,22 +387,22 @@ class Lowering:
         return ir.Compare(number, left, ops, rights)
 
     def conditional(self, node: ast.IfExp) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         test = self.expr(node.test)
         return ir.Conditional(number, test, self.expr(node.body), self.expr(node.orelse))
 
     def sequence(self, node: Any) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         return ir.Sequence(number, _SEQUENCES[type(node)], tuple([self.element(item) for item in node.elts]))
 
     def element(self, node: ast.expr) -> ir.Expr:
         return self.starred(node) if type(node) is ast.Starred else self.expr(node)
 
     def starred(self, node: ast.Starred) -> ir.Expr:
-        return ir.Starred(self.new(), self.expr(node.value))
+        return ir.Starred(self.new(node), self.expr(node.value))
 
     def mapping(self, node: ast.Dict) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         keys: list[ir.Expr | None] = []
         values: list[ir.Expr] = []
         for key, value in zip(node.keys, node.values, strict=True):
@@ -404,24 +411,24 @@ class Lowering:
         return ir.Mapping(number, tuple(keys), tuple(values))
 
     def subscript(self, node: ast.Subscript) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         value = self.expr(node.value)
         return ir.Subscript(number, value, self.expr(node.slice))
 
     def slice(self, node: ast.Slice) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         bounds = [None if part is None else self.expr(part) for part in (node.lower, node.upper, node.step)]
         return ir.Slice(number, *bounds)
 
     def lambda_(self, node: ast.Lambda) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         outer_yields = self.yields
         result = ir.Lambda(number, self.params(node.args), self.expr(node.body))
         self.yields = outer_yields
         return result
 
     def comprehension(self, node: Any) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         clauses = []
         for clause in node.generators:
             iterable = self.expr(clause.iter)
@@ -433,18 +440,29 @@ class Lowering:
         return ir.Comprehension(number, _COMPREHENSIONS[type(node)], None, self.expr(node.elt), tuple(clauses))
 
     def await_(self, node: ast.Await) -> ir.Expr:
-        return ir.Await(self.new(), self.expr(node.value))
+        return ir.Await(self.new(node), self.expr(node.value))
 
     def yield_(self, node: ast.Yield | ast.YieldFrom) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         self.yields = True
         value = None if node.value is None else self.expr(node.value)
         return ir.Yield(number, value, isinstance(node, ast.YieldFrom))
 
     def walrus(self, node: ast.NamedExpr) -> ir.Expr:
-        number = self.new()
+        number = self.new(node)
         value = self.expr(node.value)
         return ir.Walrus(number, self.expr(node.target), value)
+
+
+_MADE_UP = sys.version_info < (3, 12)
+"""Whether the places of what stands in an f-string are wrong."""
+
+
+def _spanning(node: ast.expr, parts: list[ast.expr]) -> ast.expr:
+    """A node that the text has and Python's tree has not, from the first of its parts to the last."""
+    node.lineno, node.col_offset = parts[0].lineno, parts[0].col_offset
+    node.end_lineno, node.end_col_offset = parts[-1].end_lineno, parts[-1].end_col_offset
+    return node
 
 
 _BINARY_OPS: dict[type, str] = {

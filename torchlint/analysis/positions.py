@@ -1,24 +1,15 @@
-"""Turn node numbers into spans; used only for files with findings, since it costs more than their analysis."""
+"""LibCST's trees with their spans, which fixes are made of: they cost more than the analysis of a file."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from torchlint.analysis.lower import collector_off
 from torchlint.analysis.lower_cst import Lowering, parse
-
-
-class Span(NamedTuple):
-    """A span of `Source.text`: lines and columns from 1, in code points, the end behind the last character."""
-
-    line: int
-    column: int
-    end_line: int
-    end_column: int
+from torchlint.analysis.spans import Span
 
 
 class Placed:
@@ -52,9 +43,3 @@ class Placed:
         found = self._positions[node]
         start, end = found.start, found.end
         return Span(start.line, start.column + 1, end.line, end.column + 1)
-
-
-def locate(text: str, nodes: Collection[int]) -> dict[int, Span]:
-    """The span of each node number of this text. Raises ParseFailure if it does not parse."""
-    placed = Placed(text)
-    return {number: placed.span(number) for number in nodes}
