@@ -22,6 +22,11 @@ _IMPORT_LINE = re.compile(r"^[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)",
 _WORD = re.compile(r"\w+")
 
 
+def is_library(name: str) -> bool:
+    """Whether a dotted name is certainly one of a library that projects use for many things."""
+    return name.partition(".")[0] in _NEVER_OURS
+
+
 class Project:
     """Finds and lowers modules. Paths are kept as the run spells them; a file found by import is spelled from the importer's."""
 
@@ -65,21 +70,29 @@ class Project:
 
         A name that is looked up in the module while the program runs may be any of them.
         """
-        try:
-            with open(path, "rb") as file:
-                data = file.read().decode("latin-1")
-        except OSError:
-            try:
-                data = self.read(path).text
-            except SourceError:
-                return False
+        data = self._text(path)
         words = {word for line in _IMPORT_LINE.findall(data) for word in _WORD.findall(line)}
         if not names.isdisjoint(words):
             return True
         imported = modules & words
         if not imported:
             return False
-        return any(name in data for name in names) or any(f"getattr({module}," in data for module in imported)
+        return any(name in data for name in names) or any(_looked_up(data, module) for module in imported)
+
+    def looks_up(self, path: str, module: str) -> bool:
+        """Whether a file looks up a name in a module that no text of its own fixes. A search in its text."""
+        return _looked_up(self._text(path), module)
+
+    def _text(self, path: str) -> str:
+        """The text of a file, not decoded properly; empty if it cannot be read."""
+        try:
+            with open(path, "rb") as file:
+                return file.read().decode("latin-1")
+        except OSError:
+            try:
+                return self.read(path).text
+            except SourceError:
+                return ""
 
     def absolute(self, name: str, importer: str) -> str | None:
         """The file or folder that `import name` leads to from the file `importer`, or None if it is not of the project."""
@@ -168,6 +181,11 @@ class Project:
             names |= self._known_in.get("" if prefix == "." else prefix, set())
             found = self._entries[folder] = frozenset(names)
         return found
+
+
+def _looked_up(data: str, module: str) -> bool:
+    start = f"getattr({module},"
+    return start in data and any(rest.lstrip()[:1] not in ("'", '"') for rest in data.split(start)[1:])
 
 
 def _children(paths: Iterable[str]) -> dict[str, set[str]]:

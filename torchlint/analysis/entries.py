@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from torchlint.analysis import invoke, ir, objects
+from torchlint.analysis import invoke, ir, objects, registries
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
@@ -81,6 +81,8 @@ class Entries:
         self.program = Program(project, roots)
         self.recorder = recorder
         self.interpreter = recorder(self.program)
+        self.packages: frozenset[str] = frozenset()
+        """Packages found last that hand on what other modules define."""
         self.budget = max(_CALLERS_AT_LEAST, sum(map(project.size, roots)) // _CALLERS_SHARE)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -103,20 +105,33 @@ class Entries:
         """Of these files, those that import what has loss calls whose input only a caller knows; then known as roots."""
         program = self.program
         wanted = program.open - program.sought
-        if not wanted:
+        packages, self.packages = self.packages, frozenset()
+        if not wanted and not packages:
             return []
+        if builders := registries.builders(program, wanted):
+            # Who holds an object that a registry made calls methods of it, and never names its class.
+            wanted |= builders
+            program.vocabulary.read(frozenset().union(*program.open_methods.values()))
         program.sought |= wanted
         modules = frozenset(_module_name(path) for path in program.roots)
         found = []
         for path in program.project.paths:
-            if path in program.roots or not program.project.mentions(path, frozenset(wanted), modules):
+            if path in program.roots or not (
+                program.project.mentions(path, frozenset(wanted), modules)
+                or (packages and program.project.mentions(path, frozenset(program.sought), packages))
+            ):
                 continue
             self.budget -= program.project.size(path)
             if self.budget < 0:
                 break
             found.append(path)
+        self.packages = frozenset(_module_name(path) for path in found if os.path.basename(path) == "__init__.py")
         program.roots = program.roots | frozenset(found)
         program.vocabulary.add(wanted)
+        named = {module for module in modules | packages if "loss" in module.lower()}
+        program.vocabulary.add(
+            module for module in named if any(program.project.looks_up(path, module) for path in found)
+        )
         return found
 
     def run(self, path: str) -> None:

@@ -343,6 +343,10 @@ class Interpreter:
         )
         return any(name in table for table in tables) or name in _MODULES_OFTEN_STARRED
 
+    def is_loss_or_layer(self, name: str) -> bool:
+        """Whether a contract is about a class or a function of this dotted name that is chosen by its name."""
+        return self.contracts.is_loss(name) or self.contracts.layer(name) is not None
+
     def define_early(self, info: ModuleInfo, node: ir.Stmt) -> Value:
         """A definition of a module whose body is still being run (an import cycle)."""
         with self.enter(Frame(info.path, info.cell, (info.path,), True)):
@@ -694,6 +698,7 @@ class Interpreter:
             if isinstance(known, (Function, Instance, Container)) or (
                 isinstance(known, Lazy) and not self.frame.class_cell
             ):
+                self.program.registered.setdefault(stmt.name, set()).add(root.name)
                 decorator = self.eval(node)
                 if not any(isinstance(part, Unknown) for part in alternatives(decorator)):
                     with self.at_once(True):

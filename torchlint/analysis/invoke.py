@@ -59,6 +59,7 @@ from torchlint.analysis.values import (
 from torchlint.contracts import Kind, Loss, Op
 from torchlint.data import LEARNS
 from torchlint.findings import NodeRef, StepRef
+from torchlint.project import is_library
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -219,7 +220,11 @@ def _cut_of(run: Interpreter, part: Value) -> StepRef | None:
 
 
 def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
-    return either((objects.callee(run, part, func.name, func), guard) for part, guard in guarded(receiver))
+    parts = guarded(receiver)
+    if len(parts) > 1:
+        # Where one object has the method and another has not, it is not the other: the call would raise.
+        parts = tuple(each for each in parts if not objects.lacks_method(run, each[0], func.name)) or parts
+    return either((objects.callee(run, part, func.name, func), guard) for part, guard in parts)
 
 
 def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
@@ -1111,7 +1116,7 @@ def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
         for part in alternatives(run.member(owner.path, name)):
             if isinstance(part, (Class, Function)):
                 found[id(part.node)] = part
-            elif isinstance(part, Extern) and (run.contracts.is_loss(part.name) or run.contracts.layer(part.name)):
+            elif isinstance(part, Extern) and (run.is_loss_or_layer(part.name) or not is_library(part.name)):
                 found[hash(part.name)] = part
     return list(found.values()) if len(found) <= MAX_ALTERNATIVES else []
 
@@ -1582,11 +1587,7 @@ def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, n
         return objects.read_key(run, receiver, args.first())
     if name == "update":
         for value in args.positional:
-            for part in alternatives(value):
-                if isinstance(part, Container) and part.kind == "dict":
-                    run.heap.write(receiver.id).update(run.heap.read(part.id))
-                else:
-                    objects.write_key(run, receiver, UNKNOWN, UNKNOWN)
+            objects.update(run, receiver, value)
         for key, value in args.keywords.items():
             objects.write_key(run, receiver, Const(key), value)
         return Const(None)

@@ -195,6 +195,21 @@ def instance_attribute(run: Interpreter, instance: Instance, name: str, node: ir
     return Unknown(f"attribute {name} of {instance.cls.node.name}")
 
 
+def lacks_method(run: Interpreter, part: Value, name: str) -> bool:
+    """Whether a model certainly has no method of this name."""
+    if name in _MODULE_METHODS or name.startswith("__") or name == "forward":
+        return False
+    if isinstance(part, Container):
+        return part.kind == "sequential" and name not in run.heap.read(part.id)
+    if not isinstance(part, Instance) or class_attribute(run, part.cls, "__getattr__") is not None:
+        return False
+    bases = foreign_bases(part.cls)
+    if not all(isinstance(base, Extern) and base.name == "torch.nn.Module" for base in bases):
+        return False
+    known = class_attribute(run, part.cls, name) is not None or name in instance_cell(run, part)
+    return not known and not any(_setters(run, cls, name) for cls in linearise(part.cls))
+
+
 def class_attribute(run: Interpreter, cls: Class, name: str) -> Value | None:
     """An attribute of a class or of its bases in the project."""
     for item in linearise(cls):
@@ -368,12 +383,24 @@ def new_dict(run: Interpreter, pairs: Sequence[tuple[Value | None, Value]]) -> C
         if key is not None:
             write_key(run, container, key, value)
             continue
-        for part in alternatives(value):
-            if isinstance(part, Container) and part.kind == "dict":
-                run.heap.write(cell).update(run.heap.read(part.id))
-            else:
-                write_key(run, container, UNKNOWN, UNKNOWN)
+        update(run, container, value)
     return container
+
+
+def update(run: Interpreter, container: Container, value: Value) -> None:
+    """`container.update(value)`: what each of several dicts has is one of the possibilities of its entry."""
+    held = [
+        run.heap.read(part.id) for part in alternatives(value) if isinstance(part, Container) and part.kind == "dict"
+    ]
+    if len(held) < sum(not isinstance(part, Tensor) for part in alternatives(value)):  # no tensor can be handed in
+        write_key(run, container, UNKNOWN, UNKNOWN)
+    entries = run.heap.write(container.id)
+    before = dict(entries)
+    for key in {key: None for each in held for key in each}:
+        values = [each.get(key, before.get(key)) for each in held]
+        if key == _ANY:
+            values.append(before.get(key))
+        entries[key] = union([item for item in values if item is not None])
 
 
 def _key(value: Value) -> str | None:
@@ -598,12 +625,12 @@ def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
 
 def _subscript(run: Interpreter, value: Value, key: Value, node: ir.Subscript) -> Value:
     number = shapes.const_int(key) if not is_pending(key) else None
-    value = _with_entry(value, key)
+    value = _with_entry(run, value, key)
     return union([_subscript_one(run, part, key, number, node) for part in alternatives(value)])
 
 
-def _with_entry(value: Value, key: Value) -> Value:
-    """The possibilities that may have an entry under a name: a tensor has none."""
+def _with_entry(run: Interpreter, value: Value, key: Value) -> Value:
+    """The possibilities that may have an entry under a name: a tensor has none, a dict with other keys has not this one."""
     parts = alternatives(value)
     if (
         len(parts) == 1
@@ -611,8 +638,16 @@ def _with_entry(value: Value, key: Value) -> Value:
         or not all(isinstance(p, Const) and type(p.value) is str for p in alternatives(key))
     ):
         return value
-    kept = [part for part in parts if not isinstance(part, Tensor)]
+    kept = [part for part in parts if not isinstance(part, Tensor) and not _lacks(run, part, key)]
     return union(kept) if 0 < len(kept) < len(parts) else value
+
+
+def _lacks(run: Interpreter, part: Value, key: Value) -> bool:
+    """Whether a value is a dict of known keys without this one."""
+    if not isinstance(part, Container) or part.kind != "dict" or part.id in run.program.registries:
+        return False
+    name, entries = _key(key), run.heap.read(part.id)
+    return name is not None and name not in entries and _ANY not in entries
 
 
 def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None, node: ir.Subscript) -> Value:

@@ -77,6 +77,7 @@ class Program:
         self.sought: set[str] = set()
         self.registries: dict[int, str] = {}
         self.completed: set[str] = set()
+        self.registered: dict[str, set[str]] = {}
         self.reading = max(IMPORTS_AT_LEAST, sum(map(project.size, roots)) // IMPORTS_SHARE)
         self._cells = 0
         self._canonical: dict[str, str] = {}

@@ -6,6 +6,7 @@ read when a name that the code does not fix is looked up.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import invoke, ir, objects
@@ -26,7 +27,7 @@ from torchlint.analysis.values import (
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
-    from torchlint.analysis.program import ModuleInfo
+    from torchlint.analysis.program import ModuleInfo, Program
 
 _MARK = "<registry>"
 
@@ -77,6 +78,22 @@ def complete(run: Interpreter, container: Container) -> None:
         run.fuel = fuel
 
 
+def builders(program: Program, wanted: Iterable[str]) -> frozenset[str]:
+    """The functions that take these classes out of their registries, the registries themselves, and what is called then."""
+    named = {root for name in wanted for root in program.registered.get(name, ())}
+    if not named:
+        return frozenset()
+    found = set(named)
+    for path in {*program.registries.values()}:
+        info = program.modules[path]
+        found |= {
+            name
+            for name, stmt in info.defs.items()
+            if isinstance(stmt, ir.FunctionDef) and not named.isdisjoint(stmt.words)
+        }
+    return frozenset(found)
+
+
 def method(run: Interpreter, receiver: Container, name: str, args: invoke.Args, node: ir.Node) -> Value | None:
     """A method that registries have and dicts have not; None for any other."""
     if _MARK not in run.heap.read(receiver.id):
@@ -111,7 +128,8 @@ def build(run: Interpreter, registry: Container, config: Value, node: ir.Node) -
     known = [objects.read_key(run, part, Const("type")) for part in settings]
     named: Value = union(known) if known and len(known) == len(alternatives(config)) else UNKNOWN
     made = []
-    for part in alternatives(objects.read_key(run, registry, named)):
+    parts = alternatives(objects.read_key(run, registry, named))
+    for part in [part for part in parts if not _is_running(run, part)] or parts:
         if isinstance(part, Class):
             made.append(invoke.construct(run, part, None, node))
         elif isinstance(part, Function):
@@ -119,6 +137,11 @@ def build(run: Interpreter, registry: Container, config: Value, node: ir.Node) -
         else:
             made.append(invoke.call(run, part, invoke.Args(others=UNKNOWN), node))
     return union(made)
+
+
+def _is_running(run: Interpreter, part: Value) -> bool:
+    """Whether a method of a class is being run: objects that are made of parts do not hold one of their own kind."""
+    return isinstance(part, Class) and any(stmt in run.stack for stmt in part.node.body)
 
 
 def build_from_config(run: Interpreter, args: invoke.Args, node: ir.Node) -> Value | None:

@@ -45,6 +45,10 @@ class Vocabulary:
         for name in names:
             self.words |= _as_read(name)
 
+    def read(self, attributes: Iterable[str]) -> None:
+        """Take in attributes, with their dot, however common their names are."""
+        self.words |= set(attributes)
+
     def leads_to_loss(self, node: ir.FunctionDef | ir.ClassDef) -> bool:
         """Whether a function or class mentions such a word."""
         return not self.words.isdisjoint(node.words)
