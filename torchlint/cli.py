@@ -223,6 +223,8 @@ def check(  # one parameter per option
     if fix:
         report, told = _write_fixes(fixed, stdin, os.path.normpath(stdin_filename or engine.STDIN_NAME))
     _write_problems(report)
+    if report.stale and not quiet:
+        _say(f"note: changed since the trace, which is ignored there: {', '.join(report.stale)}", sys.stderr)
     if report.gone and not quiet:
         _say(_gone(report.gone, settings.baseline or ""), sys.stderr)
     output = _Output(settings.output_format, output_file, statistics, quiet, unsafe_fixes, told)
@@ -383,6 +385,7 @@ def _gone(number: int, file: str) -> str:
 @click.option(
     "--batches", metavar="N", type=click.IntRange(1), default=4, show_default=True, help="Of each loader, in each pass."
 )
+@click.option("--check", "with_check", is_flag=True, help="Lint the working folder afterwards, with what was seen.")
 @click.option("--full", is_flag=True, help="No dry run: run to the end, and look at some of the calls.")
 @click.option("--output-format", type=click.Choice(["full", "json"]), default="full", help="How to report.")
 @click.option(
@@ -398,7 +401,13 @@ def _gone(number: int, file: str) -> str:
 @click.argument("script", shell_complete=completion.files)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def trace_script(
-    module: bool, script: str, arguments: tuple[str, ...], config: str | None, isolated: bool, **given: Any
+    module: bool,
+    script: str,
+    arguments: tuple[str, ...],
+    config: str | None,
+    isolated: bool,
+    with_check: bool,
+    **given: Any,
 ) -> int:
     """Run a training script for a few steps and tell what its losses really get: shapes, types, ranges, and what is wrong.
 
@@ -419,7 +428,8 @@ def trace_script(
         raise _Fault("trace runs your training code, and torch is not installed here") from error
     with _faults():
         program = runner.module(script) if module else runner.script(script)
-    return command.trace(program, arguments, command.Options(**given), contracts)
+    lint = (lambda: engine.check((".",), settings)) if with_check else None
+    return command.trace(program, arguments, command.Options(**given), contracts, lint)
 
 
 @cli.command("config")

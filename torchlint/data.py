@@ -20,6 +20,9 @@ def rules_folder() -> str:
     raise RulebookError(f"the rulebook is missing: neither {folders[0]} nor {folders[1]} holds contracts")
 
 
+TRACE = os.path.join(".torchlint", "trace.json")
+"""Where `torchlint trace` leaves what it saw, in the folder that it was started in."""
+
 LEARNS = ("backward", "manual_backward")
 """The methods that every loss comes to, also one that is written by hand."""
 

@@ -51,8 +51,15 @@ class Fix(NamedTuple):
     edits: tuple[Edit, ...]
 
 
+Runtime = Literal["confirmed", "refuted", "unseen"]
+"""What a trace says of a finding: seen to be so, seen to be otherwise, or never met."""
+
+
 class Diagnostic(NamedTuple):
-    """One finding as users see it. `fingerprint` survives moved lines (it hashes code, path and the text of the flagged lines)."""
+    """One finding as users see it. `runtime` is None if there is no trace.
+
+    `fingerprint` survives moved lines (it hashes code, path and the text of the flagged lines).
+    """
 
     code: str
     name: str
@@ -64,6 +71,7 @@ class Diagnostic(NamedTuple):
     url: str | None = None
     fingerprint: str = ""
     fixes: tuple[Fix, ...] = ()
+    runtime: Runtime | None = None
 
 
 class Problem(NamedTuple):

@@ -14,7 +14,7 @@ from torchlint.discover import STDIN, Missed, discover, may_suppress, searcher
 from torchlint.source import Source, SourceError, from_bytes, is_notebook, read_bytes
 
 if TYPE_CHECKING:
-    from torchlint import suppress
+    from torchlint import observed, suppress
     from torchlint.analysis import coverage as analysis_coverage
     from torchlint.analysis.coverage import Observed
     from torchlint.analysis.spans import Span
@@ -39,7 +39,7 @@ class Report(NamedTuple):
     `incomplete`: a path could not be read at all, or a defect of torchlint kept a file from being linted.
     `sources` holds the texts of the files that diagnostics and trails point into, by path. `coverage` is None if it was not
     asked for. `paths` are the files of the run; `hidden` counts the findings that the baseline hides, `gone` those that it
-    holds and that are no longer found.
+    holds and that are no longer found. `stale` are files of a trace that have changed since.
     """
 
     diagnostics: tuple[Diagnostic, ...]
@@ -52,6 +52,7 @@ class Report(NamedTuple):
     paths: Sequence[str] = ()
     hidden: int = 0
     gone: int = 0
+    stale: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -262,13 +263,13 @@ class _Outcome(NamedTuple):
 def _run(
     files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
-    """Lint, and hide what the baseline knows."""
+    """Lint, ask the trace if there is one, and hide what the baseline knows."""
     if settings.baseline is None:
-        return _lint(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
+        return _traced(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
     from torchlint import baseline  # noqa: PLC0415  # only where there is one
 
     known = baseline.load(settings.baseline)
-    report = _lint(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
+    report = _traced(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
     found = baseline.sort(known, report.diagnostics, report.sources, covers(known, report, settings))
     return report._replace(diagnostics=found.new, hidden=found.hidden, gone=found.gone)
 
@@ -286,6 +287,60 @@ def covers(known: Baseline, report: Report, settings: Settings) -> Callable[[Ent
         return (path in linted or not os.path.exists(path)) and entry.code in selected.at(path)
 
     return covered
+
+
+def _traced(
+    files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+) -> Report:
+    """Lint, and let what a trace saw confirm, refute and add findings."""
+    if not os.path.exists(data.TRACE):
+        return _lint(files, reader, settings, progress, coverage=coverage)
+    from torchlint import observed  # noqa: PLC0415  # only where there is a trace
+
+    trace = observed.load(files, reader.load)
+    if trace is None:
+        return _lint(files, reader, settings, progress, coverage=coverage)
+    report = _lint(files, reader, settings._replace(confidence="likely"), progress, coverage=coverage)
+    told = [observed.judged(each, trace) for each in report.diagnostics]
+    reported = [
+        each
+        for each in told
+        if each.confidence == "certain"
+        or each.runtime == "confirmed"
+        or (settings.confidence == "likely" and each.runtime != "refuted")
+    ]
+    added = [
+        each
+        for site, verdict in observed.beyond(told, trace)
+        for each in _observed(site.place, verdict, reader, settings)
+    ]
+    return report._replace(diagnostics=tuple(_sorted([*reported, *added])), stale=trace.stale)
+
+
+def _observed(place: Place, told: observed.Told, reader: _Reader, settings: Settings) -> list[Diagnostic]:
+    """A finding that only the trace made, if it is selected and not hidden."""
+    from torchlint import suppress  # noqa: PLC0415  # compiles regular expressions
+
+    rules, selected = _pages(settings)
+    judge = _File(place.path, reader, rules, selected, settings, {}, {})
+    directives = suppress.directives(reader(place.path).text)
+    found = [each for each in directives if settings.noqa or each.kind != "noqa"]
+    hidden = suppress.apply(found, [suppress.Flagged(told.code, place.line, place.end_line)], judge.stands_for).hidden
+    if hidden or told.code not in selected.at(place.path):
+        return []
+    message = f"{told.message} (Seen by the trace: {told.evidence}.)"
+    return [
+        Diagnostic(
+            told.code,
+            told.name,
+            message,
+            rules[told.code].severity,
+            "certain",
+            place,
+            fingerprint=judge.fingerprint(told.code, place),
+            runtime="confirmed",
+        )
+    ]
 
 
 def _lint(
@@ -548,7 +603,7 @@ class _File(NamedTuple):
         codes = self.selection.at(self.path)
         found = [each for each in suppress.directives(source.text) if self.settings.noqa or each.kind != "noqa"]
         flagged = [suppress.Flagged(each.code, *self._lines(each)) for each in findings]
-        verdict = suppress.apply(found, flagged, self._stands_for)
+        verdict = suppress.apply(found, flagged, self.stands_for)
         reported = [
             self._diagnostic(each)
             for index, each in enumerate(findings)
@@ -562,7 +617,8 @@ class _File(NamedTuple):
         span = self.spans[finding.at]
         return span.line, span.end_line
 
-    def _stands_for(self, selector: str) -> frozenset[str]:
+    def stands_for(self, selector: str) -> frozenset[str]:
+        """The codes that a selector means."""
         return codes_for(selector, self.rules)
 
     def _diagnostic(self, finding: Finding) -> Diagnostic:
@@ -576,14 +632,15 @@ class _File(NamedTuple):
             confidence=finding.confidence,
             place=place,
             trail=tuple(Step(self._place(step.at), step.note) for step in finding.trail if step.at in self.spans),
-            fingerprint=self._fingerprint(rule.code, place),
+            fingerprint=self.fingerprint(rule.code, place),
             fixes=tuple(self.fixes[key] for key in [(finding.code, finding.at)] if key in self.fixes),
         )
 
     def _place(self, at: NodeRef) -> Place:
         return in_cell(Place(at.path, *self.spans[at]), self.reader(at.path))
 
-    def _fingerprint(self, code: str, place: Place) -> str:
+    def fingerprint(self, code: str, place: Place) -> str:
+        """What a finding is known by when lines move."""
         import hashlib  # noqa: PLC0415  # 4 ms, only with diagnostics
 
         flagged = self.reader(place.path).lines(place.line, place.end_line, place.cell)
@@ -610,7 +667,7 @@ class _File(NamedTuple):
     def _invalid(self, directive: suppress.Directive) -> list[str]:
         if directive.broken:
             return [directive.broken]
-        unknown = [code for code in directive.codes if not self._stands_for(code)]
+        unknown = [code for code in directive.codes if not self.stands_for(code)]
         if directive.kind == "noqa":  # other linters' codes
             unknown = [code for code in unknown if code.upper().startswith("TLN")]
         return [f"unknown rule {', '.join(unknown)}"] if unknown else []
@@ -623,7 +680,7 @@ class _File(NamedTuple):
             return ["it hides nothing"] if directive.kind != "noqa" and not used and every_default else []
         idle = []
         for given in directive.codes:
-            codes = self._stands_for(given) - {UNUSED, INVALID}
+            codes = self.stands_for(given) - {UNUSED, INVALID}
             if codes and codes <= selected and not codes & used:
                 idle.append(given)
         return [f"{', '.join(idle)} hides nothing"] if idle else []
@@ -640,7 +697,7 @@ class _File(NamedTuple):
             severity=rule.severity,
             confidence="certain",
             place=placed,
-            fingerprint=self._fingerprint(code, placed),
+            fingerprint=self.fingerprint(code, placed),
         )
 
 

@@ -78,6 +78,7 @@ def listing(folder: Path) -> dict[str, tuple[bytes, int]]:
     return {
         str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else b"", path.lstat().st_mtime_ns)
         for path in folder.rglob("*")
+        if not (path.name in (".torchlint", "work") or path.parent.name == ".torchlint")
     }
 
 

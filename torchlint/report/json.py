@@ -31,7 +31,7 @@ def entry(diagnostic: Diagnostic) -> dict[str, Any]:
         "severity": diagnostic.severity,
         "confidence": diagnostic.confidence,
         "trail": [_step(step) for step in diagnostic.trail],
-        "runtime": None,
+        "runtime": None if diagnostic.runtime is None else {"status": diagnostic.runtime},
         "fingerprint": diagnostic.fingerprint,
     }
 

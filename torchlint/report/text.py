@@ -46,6 +46,7 @@ class Lines:
 def _diagnostic(diagnostic: Diagnostic, lines: Lines, style: Style, *, unsafe: bool) -> str:
     place = diagnostic.place
     doubt = ", likely" if diagnostic.confidence == "likely" else ""
+    doubt += "" if diagnostic.runtime in (None, "unseen") else f", {diagnostic.runtime} by a trace"
     doubt += " [*]" if is_fixable(diagnostic, unsafe=unsafe) else ""
     label = f"{diagnostic.severity}[{diagnostic.code}]"
     gutter = len(str(place.end_line))

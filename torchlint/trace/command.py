@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from torchlint import observed
 from torchlint.contracts import Contracts
+from torchlint.data import TRACE
 from torchlint.trace import runner
 from torchlint.trace.limits import Limits, leave
 from torchlint.trace.overlay import Overlay
+from torchlint.trace.report import Result, as_data
 from torchlint.trace.session import Trace
+
+if TYPE_CHECKING:
+    from torchlint.engine import Report
 
 
 class Options(NamedTuple):
@@ -24,8 +32,18 @@ class Options(NamedTuple):
     output_file: str | None = None
 
 
-def trace(program: runner.Program, arguments: Sequence[str], options: Options, contracts: Contracts) -> int:
-    """Run the program traced and report. The exit code is the program's if that is not 0, else 1 if anything is wrong."""
+def trace(
+    program: runner.Program,
+    arguments: Sequence[str],
+    options: Options,
+    contracts: Contracts,
+    check: Callable[[], Report] | None = None,
+) -> int:
+    """Run the program traced, keep what was seen for `torchlint check`, and report; `check` lints afterwards.
+
+    The exit code is the program's if that is not 0, else 1 if anything is wrong.
+    """
+    home = os.getcwd()
     aside = runner.Aside() if options.output_format == "json" and options.output_file is None else None
     session: Trace
 
@@ -34,8 +52,10 @@ def trace(program: runner.Program, arguments: Sequence[str], options: Options, c
         if overlay is not None:
             overlay.close()
         result = session.report()
-        _write(session, options, aside)
-        return code or int(result.bad)
+        _keep(as_data(result), home)
+        lint = check() if check is not None else None
+        _write(result, contracts, options, aside, lint)
+        return code or int(result.bad) or (0 if lint is None else lint.exit_code)
 
     def give_up() -> None:
         code = report(0)
@@ -72,12 +92,29 @@ def _run_eagerly(session: Trace) -> None:
     session.patches.replace(torch, "compile", eager)
 
 
-def _write(session: Trace, options: Options, aside: runner.Aside | None) -> None:
-    from torchlint.trace.report import render_json  # noqa: PLC0415
+def _keep(data: dict[str, Any], home: str) -> None:
+    """Write what was seen to where `torchlint check` looks for it; one that cannot be written is only missed."""
+    os.chdir(home)
+    files = {}
+    for path in {site["filename"] for site in data["sites"]}:
+        with suppress(OSError), open(path, "rb") as file:
+            files[os.path.realpath(path)] = observed.digest(file.read())
+    with suppress(OSError):
+        os.makedirs(os.path.dirname(TRACE), exist_ok=True)
+        with open(TRACE, "w", encoding="utf-8") as target:
+            json.dump({"version": observed.VERSION, "files": files, **data}, target)
 
-    result = session.report()
+
+def _write(
+    result: Result, contracts: Contracts, options: Options, aside: runner.Aside | None, lint: Report | None
+) -> None:
     if options.output_format == "json":
-        text = render_json(result)
+        data = as_data(result)
+        if lint is not None:
+            from torchlint.report.json import entry  # noqa: PLC0415
+
+            data["diagnostics"] = [entry(each) for each in lint.diagnostics]
+        text = json.dumps(data, indent=2, allow_nan=False) + "\n"
         if aside is not None:
             aside.write(text)
         else:
@@ -89,6 +126,11 @@ def _write(session: Trace, options: Options, aside: runner.Aside | None) -> None
 
     if options.output_file is not None:
         with open(options.output_file, "w", encoding="utf-8") as file:
-            write(result, session.contracts, file)
+            write(result, contracts, file)
     else:
-        write(result, session.contracts, sys.stdout)
+        write(result, contracts, sys.stdout)
+    if lint is not None:
+        from torchlint.report import text as findings  # noqa: PLC0415
+        from torchlint.report.style import style_for  # noqa: PLC0415
+
+        sys.stdout.write("\n" + findings.render(lint.diagnostics, lint.sources, style_for(sys.stdout)))

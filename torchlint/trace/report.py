@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchlint.trace.seen import Call, Seen
 from torchlint.trace.sites import Where, where
-from torchlint.trace.verdicts import Verdict, judge_all, origin_words, shape_words
+from torchlint.trace.verdicts import Verdict, judge_all, origin_words, refuted, shape_words
 
 if TYPE_CHECKING:
     from torchlint.rulebook import Rule
@@ -37,6 +36,7 @@ class Reported(NamedTuple):
     examined: int
     calls: Sequence[Call]
     verdicts: tuple[Told, ...]
+    refuted: frozenset[str] = frozenset()
 
 
 class Result(NamedTuple):
@@ -74,7 +74,14 @@ def _reported(site: Site) -> Reported:
     if not any(each.severity == "error" for each in told):
         told += [_told(verdict, site.name, None) for verdict in judge_all(site.calls, site.loss)]
     return Reported(
-        where(site.spot), site.loss.id, site.name, site.count, site.examined, tuple(site.calls), tuple(told)
+        where(site.spot),
+        site.loss.id,
+        site.name,
+        site.count,
+        site.examined,
+        tuple(site.calls),
+        tuple(told),
+        refuted(site.calls, site.loss),
     )
 
 
@@ -104,11 +111,6 @@ def _rules() -> dict[str, Rule]:
 # ---------------------------------------------------------------- JSON
 
 
-def render_json(result: Result) -> str:
-    """The whole result as one JSON object."""
-    return json.dumps(as_data(result), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
-
-
 def as_data(result: Result) -> dict[str, Any]:
     """The whole result as lists and dictionaries."""
     return {
@@ -131,6 +133,7 @@ def _site(site: Reported) -> dict[str, Any]:
         "examined": site.examined,
         "arguments": {name: _argument([call.args[name] for call in site.calls if name in call.args]) for name in names},
         "losses": [_number(call.result) for call in site.calls],
+        "refuted": sorted(site.refuted),
         "verdicts": [told._asdict() for told in site.verdicts],
     }
 
@@ -181,4 +184,4 @@ def input_words(site: Reported, role: str | None) -> str:
     return f"{shown} {types}{span}" + (f"\n{', '.join(names)}" if names else "")
 
 
-__all__ = ["Reported", "Result", "Told", "as_data", "input_words", "origin_words", "render_json", "result_of"]
+__all__ = ["Reported", "Result", "Told", "as_data", "input_words", "origin_words", "result_of"]

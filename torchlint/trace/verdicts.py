@@ -250,6 +250,37 @@ def _finite(call: Call) -> Iterator[Verdict]:
     yield Verdict(None, f"loss {result}, {cause}", {}, "non-finite-loss", message, "error")
 
 
+def refuted(calls: Sequence[Call], loss: Loss) -> frozenset[str]:
+    """The codes of findings that the calls of a site rule out: what came in every time is known, and it is something else."""
+    name, other = (arg.name if (arg := loss.arg(role)) else None for role in ("input", "target"))
+    inputs, targets = ([seen for call in calls if (seen := call.arg(each)) is not None] for each in (name, other))
+    codes: set[str] = set()
+    values = [seen.values for seen in inputs if seen.values is not None and seen.values.finite]
+    kinds = {_kind(seen) for seen in inputs}
+    if not inputs or not calls:
+        return frozenset()
+    if kinds.isdisjoint({"unknown", *_UNIT}) or any(each.low < -_EDGE or each.high > 1 + _EDGE for each in values):
+        codes |= {"TLN101", "TLN103", "TLN104"}
+    if kinds.isdisjoint({"unknown", "raw"}) and len(values) == len(inputs):
+        codes |= {"TLN102"}
+    if len(values) == len(inputs) and all(each.high <= _EDGE for each in values):
+        codes |= {"TLN105", "TLN106"}
+    if "unknown" not in kinds:
+        codes |= {"TLN111"}
+    if targets and all(a.shape == b.shape for a, b in zip(inputs, targets, strict=False)):
+        codes |= {"TLN202", "TLN203"}
+    if all(len(seen.shape) > 1 and seen.shape[1] > 1 for seen in inputs):
+        codes |= {"TLN204", "TLN207"}
+    if targets:
+        codes |= {"TLN301"}
+        if all(seen.values is not None and seen.values.finite for seen in targets):
+            codes |= {"TLN302"}
+    if any(seen.learns for seen in inputs):
+        codes |= {"TLN402"}
+    shown = {verdict.code for call in calls for verdict in judge(call, loss)}
+    return frozenset(codes - shown)
+
+
 # ---------------------------------------------------------------- what only several calls show
 
 _ENOUGH = 64
