@@ -85,7 +85,7 @@ def test_commands_are_single_lines() -> None:
 
 def test_options_exist() -> None:
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        for command in ("check", "baseline"):
+        for command in ("check", "baseline", "trace"):
             cli.main([command, "--help"], standalone_mode=False)
     others = {"--show", "--strict", "--no-deps", "--no-binary", "--each", "--jobs", "--stdin-display-name"}
     options = set(re.findall(r"`(--[a-z-]+)", README)) - others
