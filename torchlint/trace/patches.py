@@ -63,3 +63,4 @@ class Patches:
                 setattr(holder, name, before)
         self._exchange({key: original for key, (_, original) in self.originals.items()}, is_user)
         self.done.clear()
+        self.originals.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from torchlint.trace.verdicts import Verdict, judge
 
 KEPT = 256
 """So many examined calls of a site are kept; the verdicts count them all."""
+KINDS = 64
+"""So many combinations of shapes at a site are looked at for their own sake."""
 
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -40,11 +42,20 @@ class Site:
         self.spot = spot
         self.loss = loss
         self.name = name
-        self.count = 0
+        self.total = 0
         self.examined = 0
-        self.signatures: set[object] = set()
+        self.shapes: list[list[torch.Size]] = []
         self.calls: list[Call] = []
         self.found: dict[tuple[str | None, str], Found] = {}
+
+    def knows(self, shapes: list[torch.Size]) -> bool:
+        """Whether arguments of these shapes were given here before; of many kinds, only the first are told apart."""
+        if shapes in self.shapes:
+            return True
+        if len(self.shapes) < KINDS:
+            self.shapes.append(shapes)
+            return False
+        return True
 
     def add(self, call: Call) -> None:
         """Keep an examined call, and what is wrong with it."""
@@ -68,7 +79,7 @@ class Recorder:
         self.every = every
         self.memory = Memory()
         self.on = False
-        self.sites: dict[tuple[Spot, str], Site] = {}
+        self.sites: dict[tuple[int, int, str], Site] = {}
         self.failures: list[str] = []
         self.step = 0
         self.backwards = 0
@@ -101,45 +112,45 @@ class Recorder:
     ) -> tuple[Site, Call] | None:
         """What is to be kept of a call that begins, or None for one that is only counted."""
         try:
+            site = self._site(sys._getframe(2), loss, original, names, args)
+            site.total += 1
+            rest = site.total - self.every
+            given = [arg.shape for arg in args if isinstance(arg, torch.Tensor)]
+            if rest > 0 and rest & (rest - 1) and site.knows(given):
+                return None
             grad = torch.is_grad_enabled()
             with self.lock, _unseen():
-                return self._before(loss, original, names, args, kwargs, grad)
+                return site, self._call(site, names, args, kwargs, grad)
         except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
             self.fail(error)
             return None
 
-    def _before(
-        self,
-        loss: Loss,
-        original: Any,
-        names: Sequence[str],
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        grad: bool,
-    ) -> tuple[Site, Call] | None:
-        frame = sys._getframe(3)
-        spot = self.homes.spot(frame)
+    def _site(self, frame: FrameType, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any]) -> Site:
+        here = self.homes.frame(frame)
+        key = (id(here.f_code), here.f_lasti, loss.id)  # the site keeps the code, and with it its id
+        site = self.sites.get(key)
+        if site is None:
+            module = args[0] if args and names[0] == "self" else None
+            made = Site(Spot(here.f_code, here.f_lasti), loss, _name(frame, original, module))
+            site = self.sites.setdefault(key, made)
+        return site
+
+    def _call(
+        self, site: Site, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any], grad: bool
+    ) -> Call:
+        """Examine the arguments of a call."""
         bound: dict[str, Any] = dict(zip(names, args, strict=False)) | dict(kwargs)
         module = bound.pop("self", None)
         settings = bound if module is None else vars(module)
-        site = self.sites.get((spot, loss.id))
-        if site is None:
-            site = self.sites[spot, loss.id] = Site(spot, loss, _name(frame, original, module))
-        site.count += 1
-        tensors = {
-            arg.name: value
+        loss = site.loss
+        seen = {
+            arg.name: self._seen(value, loss, arg.name)
             for arg in loss.args
             for key in (arg.name, *arg.also)
             if isinstance(value := bound.get(key), torch.Tensor)
         }
-        signature = tuple((name, tensor.shape, tensor.dtype, tensor.device) for name, tensor in tensors.items())
-        rest = site.count - self.every
-        if rest > 0 and rest & (rest - 1) and signature in site.signatures:
-            return None
-        site.signatures.add(signature)
-        seen = {name: self._seen(tensor, loss, name) for name, tensor in tensors.items()}
         options = {name: settings[name] for name in settings if isinstance(settings[name], _PLAIN)}
-        return site, Call(loss.id, site.name, seen, options, grad, self.step)
+        return Call(loss.id, site.name, seen, options, grad, self.step)
 
     def _seen(self, tensor: torch.Tensor, loss: Loss, name: str) -> Seen:
         arg = loss.arg("input")
@@ -199,7 +210,8 @@ class Recorder:
 @contextmanager
 def _unseen() -> Iterator[None]:
     """Compute without a graph, and without the program's own modes (flop counters and the like) seeing it."""
-    with torch.no_grad(), torch._C.DisableTorchFunction(), _disable_current_modes():
+    modes = _disable_current_modes() if torch._C._len_torch_dispatch_stack() else nullcontext()
+    with torch.no_grad(), torch._C.DisableTorchFunction(), modes:
         yield
 
 

@@ -77,7 +77,7 @@ def _reported(site: Site) -> Reported:
         where(site.spot),
         site.loss.id,
         site.name,
-        site.count,
+        site.total,
         site.examined,
         tuple(site.calls),
         tuple(told),

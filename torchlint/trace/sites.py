@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import sysconfig
 from functools import cache
 from types import CodeType, FrameType
@@ -57,15 +56,14 @@ class Homes:
             return False
         return not path.startswith(_STANDARD)
 
-    def spot(self, frame: FrameType | None) -> Spot:
-        """The innermost instruction of the user's on the stack, or the outermost of all if there is none."""
-        outermost = frame
-        while frame is not None:
-            if self.is_user(frame.f_code.co_filename):
-                return Spot(frame.f_code, frame.f_lasti)
-            outermost, frame = frame, frame.f_back
-        assert outermost is not None
-        return Spot(outermost.f_code, outermost.f_lasti)
+    def frame(self, frame: FrameType) -> FrameType:
+        """The innermost frame of the user's on the stack, or the outermost of all if there is none."""
+        here: FrameType | None = frame
+        while here is not None:
+            if self.is_user(here.f_code.co_filename):
+                return here
+            frame, here = here, here.f_back
+        return frame
 
 
 def where(spot: Spot) -> Where:
@@ -94,8 +92,3 @@ def _lines(path: str) -> list[bytes]:
     import linecache  # noqa: PLC0415  # knows the cells of notebooks, too
 
     return [line.encode() for line in linecache.getlines(path)]
-
-
-def caller() -> FrameType:
-    """The frame that called the function which asks."""
-    return sys._getframe(2)
