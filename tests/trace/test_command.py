@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+import torch
+
 from tests.trace.conftest import Run
 
 TRAIN = """\
@@ -137,3 +140,58 @@ def test_what_cannot_be_run_is_said_so(trace: Run) -> None:
     ran = trace({}, "missing.py")
     assert ran.code == 2
     assert re.search(r"missing\.py: no such script", ran.err)
+
+
+WORKERS = """\
+import sys
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+
+class Rows(Dataset):
+    def __len__(self):
+        return 47
+
+    def __getitem__(self, index):
+        return torch.full((4,), index / 47), torch.tensor([index % 2.0])
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x):
+        return torch.sigmoid(self.head(x))
+
+
+if __name__ == "__main__":
+    model = torch.compile(Net())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    loader = DataLoader(Rows(), batch_size=4, num_workers=1, multiprocessing_context=sys.argv[1])
+    for x, y in loader:
+        loss = nn.BCEWithLogitsLoss()(model(x), y)
+        loss.backward()
+        optimizer.step()
+    print("through", sorted(model.state_dict()))
+"""
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_loader_workers_and_compiled_models(trace: Run, start: str) -> None:
+    ran = trace({"train.py": WORKERS}, "--output-format", "json", "train.py", start)
+    assert "through ['_orig_mod.head.bias', '_orig_mod.head.weight']" in ran.err
+    (site,) = ran.data["sites"]
+    assert site["location"]["row"] == 29
+    assert site["arguments"]["input"]["shapes"] == [[4, 1], [3, 1]]
+    assert [verdict["code"] for verdict in site["verdicts"]] == ["TLN101"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_model_on_cuda(trace: Run) -> None:
+    script = TRAIN.replace("y = (", "x = x.cuda()\ny = (").replace("nn.Sigmoid())", "nn.Sigmoid()).cuda()")
+    ran = trace({"train.py": script}, "--output-format", "json", "train.py")
+    training, _ = ran.data["sites"]
+    assert training["arguments"]["input"]["devices"] == ["cuda:0"]
+    assert [verdict["code"] for verdict in training["verdicts"]] == ["TLN101"]

@@ -47,10 +47,12 @@ def marks(script: str) -> set[tuple[int, str]]:
     return found
 
 
-def _twin(name: str, setup: str, loss: str, code: str, *changes: tuple[str, str]) -> Twin:
-    """A script of a setup and a loop around one loss; the changes repair it."""
+def _twin(name: str, setup: str, loss: str, code: str, *changes: tuple[str, str], backward: str = "") -> Twin:
+    """A script of a setup and a loop around one loss; the changes repair it. `backward` is a code at its last but one line."""
     mark = f"  # {code}" if code else ""
     wrong = _START + setup + _LOOP.format(loss=f"{loss}{mark}")
+    if backward:
+        wrong = wrong.replace("loss.backward()", f"loss.backward()  # {backward}")
     right = _MARK.sub("", wrong)
     for old, new in changes:
         assert old in right, (name, old)
@@ -323,6 +325,22 @@ TWINS = [
         "criterion(model[0](x), y)",
         "",
         (", nn.Sigmoid()", ""),
+    ),
+    _twin(
+        "a squared error by hand that compares all with all",
+        _NUMBERS + "model = nn.Linear(4, 1)\n",
+        "((model(x) - y) ** 2).mean()\n    F.mse_loss(model(x), y[:, None])",
+        "",
+        ("model(x) - y)", "model(x).squeeze(1) - y)"),
+        backward="TLN203",
+    ),
+    _twin(
+        "a loss that is made anew",
+        _NUMBERS + "model = nn.Linear(4, 1)\n",
+        "torch.tensor(F.mse_loss(model(x)[:, 0], y).item(), requires_grad=True)",
+        "constant-loss",
+        ("torch.tensor(F.mse_loss(model(x)[:, 0], y).item(), requires_grad=True)", "F.mse_loss(model(x)[:, 0], y)"),
+        backward="TLN403",
     ),
     _twin(
         "torch.func and scripted code",

@@ -84,6 +84,7 @@ def count_backwards(recorder: Recorder, limits: Limits | None, patches: Patches)
 
     def counted(original: Callable[..., Any]) -> Callable[..., Any]:
         def backward(*args: Any, **kwargs: Any) -> Any:
+            recorder.learns(args[0])
             result = original(*args, **kwargs)
             recorder.backwards += 1
             if limits is not None:

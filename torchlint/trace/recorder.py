@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from torchlint.contracts import Loss
+from torchlint.trace.graphs import judge_backward
 from torchlint.trace.provenance import Memory, origin_of
 from torchlint.trace.samples import type_of, values_of
 from torchlint.trace.seen import Call, Origin, Seen
@@ -25,6 +26,10 @@ KINDS = 64
 """So many combinations of shapes at a site are looked at for their own sake."""
 
 
+BACKWARDS = 32
+"""The graphs of so many calls of backward() are looked at."""
+BACKWARD = Loss(id="backward")
+"""Stands for the loss where one that is written by hand is judged: the call of backward() on it."""
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -63,9 +68,13 @@ class Site:
         if len(self.calls) < KEPT:
             self.calls.append(call)
         for verdict in judge(call, self.loss):
-            key = (verdict.code, verdict.name)
-            known = self.found.get(key, Found(verdict, 0))
-            self.found[key] = known._replace(calls=known.calls + 1)
+            self.find(verdict)
+
+    def find(self, verdict: Verdict) -> None:
+        """Count a verdict; the first one's evidence is told."""
+        key = (verdict.code, verdict.name)
+        known = self.found.get(key, Found(verdict, 0))
+        self.found[key] = known._replace(calls=known.calls + 1)
 
 
 class Recorder:
@@ -178,6 +187,19 @@ class Recorder:
                     values = values_of(result, None) if not result.dim() else None
                     value = None if values is None else result.item()
                 site.add(call._replace(result=value))
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
+
+    def learns(self, loss: torch.Tensor) -> None:
+        """Look at a loss that `backward()` is about to be called on; a site is made of it only if it is wrong."""
+        if not self.on or self.backwards >= BACKWARDS:
+            return
+        try:
+            for verdict in judge_backward(loss):
+                site = self._site(sys._getframe(2), BACKWARD, torch.Tensor.backward, ("loss",), ())
+                site.total += 1
+                site.examined += 1
+                site.find(verdict)
         except Exception as error:  # noqa: BLE001
             self.fail(error)
 

@@ -37,8 +37,8 @@ def _table(result: Result, contracts: Contracts) -> Table:
     for name in ("place", "loss", "calls", "input", "target", "verdict"):
         table.add_column(name, overflow="fold", justify="right" if name == "calls" else "left")
     for site in result.sites:
-        loss = contracts.losses[site.contract]
-        roles = [arg.name if (arg := loss.arg(role)) else None for role in ("input", "target")]
+        loss = contracts.losses.get(site.contract)
+        roles = [arg.name if loss and (arg := loss.arg(role)) else None for role in ("input", "target")]
         verdict = Text("\n").join(Text(_label(each), _STYLES[each.severity]) for each in site.verdicts)
         cells = [Text(input_words(site, role)) for role in roles]
         table.add_row(Text(_place(site)), Text(site.name), str(site.total), *cells, verdict or Text("ok", "green"))
