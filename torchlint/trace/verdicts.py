@@ -119,6 +119,8 @@ def _softmax_dim(call: Call, loss: Loss, given: Seen, words: dict[str, str], evi
     dim = origin.dim % len(shape)
     if shape[dim] == 1 and len(shape) > 1 and loss.class_dim is None:
         told = "a softmax over one entry is always 1, so the output is constant and no gradient comes back"
+    elif loss.family == "distribution":
+        return  # the target may be a distribution over the samples, too
     elif len(shape) == 2 and dim == 0 and shape[0] not in (1, shape[1]) and shape[1] > 1:
         told = (
             "each class competes with itself over the samples of the batch, and the classes of a sample do not compete"
@@ -155,7 +157,8 @@ def _shapes(call: Call, loss: Loss, given: Seen, target: Seen) -> Iterator[Verdi
         "target_shape": shape_words(target),
     }
     evidence = f"input {shape_words(given)}, target {shape_words(target)}"
-    stretched = _broadcast(a, b)
+    # Of the same number of dimensions, each with a 1 where the other has none, they were put there to be compared.
+    stretched = _broadcast(a, b) if len(a) != len(b) else None
     lost = loss.shapes == "equal" and ((1, *a) == b or (1, *b) == a)
     if lost:
         yield Verdict("TLN201", evidence, words)
