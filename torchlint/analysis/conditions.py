@@ -57,7 +57,11 @@ def decided(run: Interpreter, node: ir.Expr) -> bool | None:
 def _test(run: Interpreter, node: ir.Expr) -> tuple[Test, bool] | None:
     """A comparison with a constant or a value asked for its truth, and whether the condition wants it to hold."""
     if isinstance(node, ir.Compare):
-        if len(node.ops) != 1 or node.ops[0] not in ("==", "!=", "is", "is not"):
+        if len(node.ops) != 1:
+            return None
+        if node.ops[0] in _ORDERS:
+            return _order(run, node)
+        if node.ops[0] not in ("==", "!=", "is", "is not"):
             return None
         constant = run.eval(node.rights[0])
         subject = _subject(run, node.left)
@@ -66,6 +70,20 @@ def _test(run: Interpreter, node: ir.Expr) -> tuple[Test, bool] | None:
         return Test(subject, (type(constant.value), constant.value)), node.ops[0] in ("==", "is")
     subject = _subject(run, node)
     return None if subject is None else (Test(subject), True)
+
+
+_ORDERS = frozenset({">", ">=", "<", "<="})
+
+
+def _order(run: Interpreter, node: ir.Compare) -> tuple[Test, bool] | None:
+    """`n > 1` of a whole number, and the same in other words: `n >= 2`, or of `n < 2` and `n <= 1` the opposite."""
+    limit, op = node.rights[0], node.ops[0]
+    if not isinstance(limit, ir.Constant) or type(limit.value) is not int:
+        return None
+    subject = _subject(run, node.left)
+    if subject is None:
+        return None
+    return Test(subject, above=limit.value if op in (">", "<=") else limit.value - 1), op in (">", ">=")
 
 
 def _subject(run: Interpreter, node: ir.Expr) -> object | None:

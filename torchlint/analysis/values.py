@@ -90,13 +90,14 @@ class Value(msgspec.Struct, frozen=True, eq=False):
 
 
 class Test(NamedTuple):
-    """A condition of the code: whether `subject` counts as true, or whether it equals a constant.
+    """A condition of the code: whether `subject` counts as true, equals a constant, or is a whole number above another.
 
     The subject is the value that was tested, which is one object as long as its name is not bound anew, or a way from one.
     """
 
     subject: object
     equals: tuple[object, ...] = ()
+    above: int | None = None
 
 
 Guard = frozenset[tuple[Test, bool]]
@@ -390,7 +391,25 @@ def conflicts(guard: Guard, assumed: Mapping[Test, bool]) -> bool:
             for other, held in assumed.items():
                 if held and other.equals and other.subject == test.subject and other.equals != test.equals:
                     return True
+        for other, held in assumed.items():
+            if (test.above is None) is not (other.above is None) and other.subject == test.subject:
+                above, equal = (
+                    ((test, outcome), (other, held)) if other.above is None else ((other, held), (test, outcome))
+                )
+                if _excludes(*above, *equal):
+                    return True
     return False
+
+
+def _excludes(above: Test, is_above: bool, equal: Test, is_equal: bool) -> bool:
+    """Whether a count cannot be above a number (or not above it) and equal another (or not equal it)."""
+    limit, number = above.above, equal.equals[1] if equal.equals else None
+    if limit is None or type(number) is not int:
+        return False
+    if is_equal:
+        return (number > limit) is not is_above
+    # What is counted is no less than 1, or 0: what is neither above that nor equal to it is nothing.
+    return not is_above and number == limit and limit in (0, 1)
 
 
 def narrow(value: Value, assumed: Mapping[Test, bool]) -> Value:
