@@ -446,7 +446,9 @@ def show_config(paths: tuple[str, ...], show: bool, config: str | None, isolated
         settings = _settings(paths or (".",), config, isolated, {})
         codes = selection(settings, rulebook.load()).codes
     shown = {
-        name.replace("_", "-"): value for name, value in settings._asdict().items() if name not in ("given", "noqa")
+        name.replace("_", "-"): value
+        for name, value in settings._asdict().items()
+        if name not in ("given", "noqa", "fixes")
     }
     _echo_json({**shown, "rules": sorted(codes)})
     return 0

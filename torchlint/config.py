@@ -62,7 +62,8 @@ class Settings(NamedTuple):
 
     `loss`, `op`, `wrapper` and `alias` are the user's own contracts, in the format of `rules/contracts/*.toml`.
     `root` is the folder that patterns are relative to; `origin` the file that the settings came from; `given` what the
-    command line adds to them; `noqa` whether `# noqa` hides findings, which flake8 can be told to change.
+    command line adds to them; `noqa` whether `# noqa` hides findings, which flake8 can be told
+    to change; `fixes` whether fixes are worked out, which flake8 has no use for.
     """
 
     select: tuple[str, ...] = ()
@@ -86,6 +87,7 @@ class Settings(NamedTuple):
     origin: str | None = None
     given: Given = Given()
     noqa: bool = True
+    fixes: bool = True
 
     @property
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -106,7 +108,7 @@ class Settings(NamedTuple):
         return DiscoverRules(exclude, self.root, self.respect_gitignore, self.force_exclude, self.given.exclude)
 
 
-INTERNAL = ("root", "origin", "given", "noqa")
+INTERNAL = ("root", "origin", "given", "noqa", "fixes")
 """The fields of Settings that are no keys."""
 
 

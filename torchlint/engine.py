@@ -356,7 +356,8 @@ def _lint(
         _pages(settings)  # a selector that stands for no rule is refused before the work
     outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
     spans, lost = _locate(_mentioned(outcome), reader)
-    fixes = _repairs([finding for finding in outcome.findings if finding.at in spans], reader, frozenset(files), lost)
+    repaired = [finding for finding in outcome.findings if finding.at in spans] if settings.fixes else []
+    fixes = _repairs(repaired, reader, frozenset(files), lost)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
     by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}

@@ -107,7 +107,7 @@ def _settings(asked: _Asked, is_stdin: bool) -> Settings:
     """The settings that `torchlint check` finds. A rule that flake8 selects is on, unless the file's `ignore` knows better."""
     from torchlint import config  # noqa: PLC0415
 
-    settings = config.load((asked.stdin_name,) if is_stdin else asked.paths)._replace(noqa=asked.noqa)
+    settings = config.load((asked.stdin_name,) if is_stdin else asked.paths)._replace(noqa=asked.noqa, fixes=False)
     if not asked.selected:
         return settings
     from torchlint import rulebook  # noqa: PLC0415

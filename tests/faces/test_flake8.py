@@ -128,6 +128,14 @@ def test_a_tree_without_losses_imports_nothing_that_is_slow(tree: Tree, flake8: 
         assert f"'{heavy}'" not in modules
 
 
+def test_findings_need_no_libcst(tree: Tree, flake8: Flake8) -> None:
+    tree({"a.py": BAD})
+    code = "import sys\nfrom flake8.main.cli import main\nmain(['--jobs=1', '.'])\nprint(sorted(sys.modules))"
+    told_then = flake8(python=code).out
+    assert "TLN101" in told_then
+    assert "'libcst'" not in told_then
+
+
 def test_the_programming_interface_lints_other_paths_each_time(tree: Tree, flake8: Flake8) -> None:
     tree({"a.py": BAD, "b.py": BAD, "c.py": GOOD})
     code = (
