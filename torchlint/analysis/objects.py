@@ -442,6 +442,11 @@ def dict_values(run: Interpreter, container: Container) -> dict[str, Value]:
     return {key[1:]: value for key, value in run.heap.read(container.id).items() if key[:1] == "="}
 
 
+def is_open(run: Interpreter, container: Container) -> bool:
+    """Whether a dict may have entries under keys that are not known."""
+    return _ANY in run.heap.read(container.id)
+
+
 def list_contents(run: Interpreter, container: Container) -> Value:
     """The items of a list: a Tuple, Items, or several of them."""
     return run.heap.read(container.id).get(_ITEMS, Items(UNKNOWN))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torchlint.analysis.program import ModuleInfo, Program
 
 _MARK = "<registry>"
+_CONFIG_AND_REGISTRY = 2
 
 WORD = "regist"
 """What the names of registries and of the functions that put something into one have in common."""
@@ -101,7 +102,7 @@ def method(run: Interpreter, receiver: Container, name: str, args: invoke.Args, 
     if WORD in name.lower():
         return _register(run, receiver, name, args)
     if name == "build":
-        return build(run, receiver, args.first(), node)
+        return build(run, receiver, args, node)
     return None
 
 
@@ -122,21 +123,32 @@ def _can_be_made(value: Value) -> bool:
     return not isinstance(value, (Const, Unknown, Container))
 
 
-def build(run: Interpreter, registry: Container, config: Value, node: ir.Node) -> Value:
+def build(run: Interpreter, registry: Container, args: invoke.Args, node: ir.Node) -> Value:
     """An object of what a configuration names: of anything registered, where the code does not fix the name."""
+    config = args.get("cfg", 0) or UNKNOWN
     settings = [part for part in alternatives(config) if isinstance(part, Container) and part.kind == "dict"]
     known = [objects.read_key(run, part, Const("type")) for part in settings]
     named: Value = union(known) if known and len(known) == len(alternatives(config)) else UNKNOWN
+    alone = not args.keywords.keys() - {"cfg", "registry"} and len(args.positional) <= _CONFIG_AND_REGISTRY
+    given = _settings(run, settings[0]) if alone and len(settings) == len(alternatives(config)) == 1 else None
     made = []
     parts = alternatives(objects.read_key(run, registry, named))
     for part in [part for part in parts if not _is_running(run, part)] or parts:
         if isinstance(part, Class):
-            made.append(invoke.construct(run, part, None, node))
+            made.append(invoke.construct(run, part, given, node))
         elif isinstance(part, Function):
             made.append(invoke.call_function(run, part, invoke.unknown_args(run, part), node))
         else:
             made.append(invoke.call(run, part, invoke.Args(others=UNKNOWN), node))
     return union(made)
+
+
+def _settings(run: Interpreter, config: Container) -> invoke.Args | None:
+    """The arguments that a configuration holds; None, which stands for any, if its entries are not all known."""
+    if objects.is_open(run, config):
+        return None
+    entries = {str(objects.literal(key)): value for key, value in objects.dict_values(run, config).items()}
+    return invoke.Args(keywords={key: value for key, value in entries.items() if key != "type"})
 
 
 def _is_running(run: Interpreter, part: Value) -> bool:
@@ -148,5 +160,5 @@ def build_from_config(run: Interpreter, args: invoke.Args, node: ir.Node) -> Val
     """`build_from_cfg(cfg, registry)` of a library; None if no registry in sight is handed to it."""
     parts = alternatives(args.get("registry", 1) or UNKNOWN)
     if len(parts) == 1 and isinstance(parts[0], Container) and _MARK in run.heap.read(parts[0].id):
-        return build(run, parts[0], args.get("cfg", 0) or UNKNOWN, node)
+        return build(run, parts[0], args, node)
     return None
