@@ -206,8 +206,9 @@ def test_dependencies_are_those_imported(checkout: Path) -> None:
     imported: dict[str, set[str]] = {}
     for file in (checkout / "torchlint").rglob("*.py"):
         for name in re.findall(r"^\s*(?:from|import) (\w+)", file.read_text("utf-8"), re.MULTILINE):
-            imported.setdefault(name, set()).add(file.name)
-    # torch runs the pages' examples; whoever asks for that has it.
-    assert imported.pop("torch", set()) <= {"testing.py"}
+            imported.setdefault(name, set()).add(file.relative_to(checkout / "torchlint").parts[0])
+    # torch runs the pages' examples and the traced script; whoever asks for that has it.
+    assert imported.pop("torch", set()) <= {"testing.py", "trace"}
     assert imported.pop("flake8") == {"flake8.py"}, "flake8 imports the plugin, so it is there"
+    assert imported.pop("pytest") == {"trace"}, "pytest imports the fixture, so it is there"
     assert {name for name in imported if name not in sys.stdlib_module_names} - {"torchlint"} == declared

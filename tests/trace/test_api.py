@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch.nn.functional import cross_entropy
@@ -48,7 +49,11 @@ def test_right(loss_trace):
 """
 
 
-def test_the_fixture_fails_a_test_with_a_wrong_loss_call(run: Run, tmp_path: Path) -> None:
+def test_the_fixture_fails_a_test_with_a_wrong_loss_call(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An installed torchlint is loaded by its entry point, a checkout is not: one way for both.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     arguments = ("-m", "pytest", "-q", "-p", "torchlint.trace.plugin", "-p", "no:cacheprovider", "test_it.py")
     ran = run({"test_it.py": TESTS, "pytest.ini": "[pytest]\n"}, *arguments)
     assert ran.code == 1
