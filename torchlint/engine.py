@@ -16,6 +16,7 @@ from torchlint.source import Source, SourceError, from_bytes, is_notebook, read_
 if TYPE_CHECKING:
     from torchlint import observed, suppress
     from torchlint.analysis import coverage as analysis_coverage
+    from torchlint.analysis import ir
     from torchlint.analysis.coverage import Observed
     from torchlint.analysis.spans import Span
     from torchlint.baseline import Baseline, Entry
@@ -78,7 +79,7 @@ def check(
     Raises ConfigError or ContractError for settings that cannot be used.
     """
     inputs = _inputs(paths, settings, stdin, stdin_filename, related=related)
-    return inputs.told(_run(inputs.files, _Reader(inputs.load), settings, progress, coverage=coverage))
+    return inputs.told(_run(inputs.scope, _Reader(inputs.load), settings, progress, coverage=coverage))
 
 
 class Fixed(NamedTuple):
@@ -147,7 +148,7 @@ def _fix(
         return after[path] if path in after else inputs.load(path)
 
     for rounds_left in reversed(range(_ROUNDS)):
-        report = inputs.narrowed(_run(inputs.files, _Reader(now), settings, progress, coverage=coverage))
+        report = inputs.narrowed(_run(inputs.scope, _Reader(now, inputs.lower), settings, progress, coverage=coverage))
         chosen = choose(report.diagnostics, report.sources, now, unsafe=unsafe)
         if not (chosen.files and rounds_left):
             break
@@ -161,13 +162,21 @@ def _fix(
 class _Inputs(NamedTuple):
     """The files of a run, how their bytes are had, and the paths that could not be read.
 
-    If only what concerns some of the files is reported, these are `asked`.
+    If only what concerns some of the files is reported, these are `asked`; if the files belong to a project of which more
+    may be read, `project` holds all of it.
     """
 
     files: list[str]
     load: Callable[[str], bytes]
     missed: Sequence[Problem] = ()
     asked: frozenset[str] | None = None
+    project: Sequence[str] | None = None
+    lower: Callable[[str, str], ir.Module] | None = None
+
+    @property
+    def scope(self) -> _Asked:
+        """What is linted: all files, or those of a project."""
+        return _Asked(self.files) if self.project is None else _Asked(self.project, self.files)
 
     def told(self, report: Report) -> Report:
         """A report of what was asked for, that names the missed paths, too."""
@@ -215,7 +224,7 @@ def _inputs(
 def check_texts(files: Mapping[str, str], settings: Settings | None = None, *, coverage: bool = False) -> Report:
     """Lint texts held in memory, by relative name such as `models/net.py`; imports among them are followed."""
     names = [os.path.normpath(path) for path in files]
-    return _run(names, _Reader(_held(files)), settings or Settings(), None, coverage=coverage)
+    return _run(_Asked(names), _Reader(_held(files)), settings or Settings(), None, coverage=coverage)
 
 
 def _held(files: Mapping[str, str]) -> Callable[[str], bytes]:
@@ -230,11 +239,56 @@ def _held(files: Mapping[str, str]) -> Callable[[str], bytes]:
     return bytes_of
 
 
+def check_open(
+    opened: Sequence[str],
+    project: Sequence[str],
+    load: Callable[[str], bytes],
+    lower: Callable[[str, str], ir.Module],
+    settings: Settings,
+    *,
+    progress: Progress | None = None,
+) -> Report:
+    """Lint the opened files of a project, again and again as they change: bytes and lowered modules come from the caller.
+
+
+    Raises ConfigError or ContractError for settings that cannot be used.
+    """
+    asked = _Asked(project, opened)
+    return _run(asked, _Reader(load, lower), settings, progress)
+
+
+def fix_open(
+    opened: Sequence[str],
+    project: Sequence[str],
+    load: Callable[[str], bytes],
+    lower: Callable[[str, str], ir.Module],
+    settings: Settings,
+) -> Fixed:
+    """Repair the opened files of a project as far as that is safe, as `check_open` lints them. Writes nothing.
+
+    Raises ConfigError or ContractError for settings that cannot be used.
+    """
+    return _fix(_Inputs(list(opened), load, project=project, lower=lower), settings, None, unsafe=False)
+
+
+class _Asked(NamedTuple):
+    """What a run is about: the files that may be read, and those of them that are linted (None: all)."""
+
+    files: Sequence[str]
+    only: Sequence[str] | None = None
+
+    @property
+    def linted(self) -> Sequence[str]:
+        """The files whose diagnostics are reported."""
+        return self.files if self.only is None else self.only
+
+
 class _Reader:
     """Each file's bytes are read once and kept only until its text is made; a text is made once."""
 
-    def __init__(self, load: Callable[[str], bytes]) -> None:
+    def __init__(self, load: Callable[[str], bytes], lower: Callable[[str, str], ir.Module] | None = None) -> None:
         self.load = load
+        self.lower = lower
         self.held: dict[str, bytes] = {}
         self.sources: dict[str, Source] = {}
 
@@ -261,15 +315,15 @@ class _Outcome(NamedTuple):
 
 
 def _run(
-    files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+    asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     """Lint, ask the trace if there is one, and hide what the baseline knows."""
     if settings.baseline is None:
-        return _traced(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
+        return _traced(asked, reader, settings, progress, coverage=coverage)._replace(paths=asked.linted)
     from torchlint import baseline  # noqa: PLC0415  # only where there is one
 
     known = baseline.load(settings.baseline)
-    report = _traced(files, reader, settings, progress, coverage=coverage)._replace(paths=files)
+    report = _traced(asked, reader, settings, progress, coverage=coverage)._replace(paths=asked.linted)
     found = baseline.sort(known, report.diagnostics, report.sources, covers(known, report, settings))
     return report._replace(diagnostics=found.new, hidden=found.hidden, gone=found.gone)
 
@@ -290,17 +344,17 @@ def covers(known: Baseline, report: Report, settings: Settings) -> Callable[[Ent
 
 
 def _traced(
-    files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+    asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     """Lint, and let what a trace saw confirm, refute and add findings."""
     if not os.path.exists(data.TRACE):
-        return _lint(files, reader, settings, progress, coverage=coverage)
+        return _lint(asked, reader, settings, progress, coverage=coverage)
     from torchlint import observed  # noqa: PLC0415  # only where there is a trace
 
-    trace = observed.load(files, reader.load)
+    trace = observed.load(asked.linted, reader.load)
     if trace is None:
-        return _lint(files, reader, settings, progress, coverage=coverage)
-    report = _lint(files, reader, settings._replace(confidence="likely"), progress, coverage=coverage)
+        return _lint(asked, reader, settings, progress, coverage=coverage)
+    report = _lint(asked, reader, settings._replace(confidence="likely"), progress, coverage=coverage)
     told = [observed.judged(each, trace) for each in report.diagnostics]
     reported = [
         each
@@ -344,8 +398,9 @@ def _observed(place: Place, told: observed.Told, reader: _Reader, settings: Sett
 
 
 def _lint(
-    files: Sequence[str], reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+    asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
+    files = asked.linted
     sifted = _sift(files, reader, loss_words(settings))
     if not (sifted.roots or sifted.suppressing or settings.selectors):
         # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
@@ -354,10 +409,10 @@ def _lint(
         return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable), coverage=nothing)
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
-    outcome = _of_run(_analyse(files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
+    outcome = _of_run(_analyse(asked.files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
     spans, lost = _locate(_mentioned(outcome), reader)
-    repaired = [finding for finding in outcome.findings if finding.at in spans] if settings.fixes else []
-    fixes = _repairs(repaired, reader, frozenset(files), lost)
+    planned = [finding for finding in outcome.findings if settings.fixes and finding.at in spans]
+    fixes = _repairs(planned, reader, frozenset(asked.files), lost)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
     by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}
@@ -470,8 +525,11 @@ def _analyse(
         if progress is not None:
             progress(path, len(roots))
 
+    def project() -> Project:
+        return Project(files, reader, contracts, settings.src, load=reader.load, lower=reader.lower)
+
     try:
-        analysis = analyse(Project(files, reader, contracts, settings.src), roots, told, coverage)
+        analysis = analyse(project(), roots, told, coverage)
         return _Outcome(analysis.findings, analysis.problems, analysis.observed)
     except (Exception, RecursionError, MemoryError):  # noqa: BLE001  # what fails is found out file by file
         pass
@@ -480,7 +538,7 @@ def _analyse(
     observed: list[Observed] = []
     for root in roots:
         try:
-            analysis = analyse(Project(files, reader, contracts, settings.src), [root], told, coverage)
+            analysis = analyse(project(), [root], told, coverage)
         except SourceError as error:
             problems.append(problem_of(root, error))
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001
@@ -542,6 +600,7 @@ def _repairs(
     planned = [finding for finding in findings if finding.plan is not None]
     if not planned:
         return {}
+    from torchlint.analysis.lower import ParseFailure  # noqa: PLC0415  # as in _analyse
     from torchlint.analysis.positions import Placed  # noqa: PLC0415  # imports LibCST
     from torchlint.repair import Code, repair  # noqa: PLC0415  # only with something to repair
 
@@ -559,6 +618,8 @@ def _repairs(
             if fix is None:
                 continue
             edits = tuple(Edit(in_cell(edit.place, reader(edit.place.path)), edit.content) for edit in fix.edits)
+        except ParseFailure:
+            continue  # Python reads it, and LibCST, which a fix needs, does not
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # the finding is reported without a fix
             problems.append(internal(finding.at.path, error))
             continue

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from torchlint.analysis import ir
 from torchlint.contracts import Contracts
-from torchlint.source import Source, SourceError
+from torchlint.source import Source, SourceError, read_bytes
 
 _NEVER_OURS = frozenset(
     {"torch", "numpy", "typing", "functools", "collections", "math", "os", "sys", "argparse", "random"}
@@ -28,7 +28,10 @@ def is_library(name: str) -> bool:
 
 
 class Project:
-    """Finds and lowers modules. Paths are kept as the run spells them; a file found by import is spelled from the importer's."""
+    """Finds and lowers modules. Paths are kept as the run spells them; a file found by import is spelled from the importer's.
+
+    `load` gives a file's bytes; `lower` lowers a text, or knows what it was lowered to before.
+    """
 
     def __init__(
         self,
@@ -36,10 +39,15 @@ class Project:
         read: Callable[[str], Source],
         contracts: Contracts,
         search: Sequence[str] = (),
+        *,
+        load: Callable[[str], bytes] = read_bytes,
+        lower: Callable[[str, str], ir.Module] | None = None,
     ) -> None:
         self.paths = tuple(paths)
         self.given = frozenset(paths)
         self.read = read
+        self._load = load
+        self._lower = lower
         self.contracts = contracts
         self.search = tuple(search)
         self._known = {os.path.normpath(path) for path in paths}
@@ -51,11 +59,13 @@ class Project:
 
     def load(self, path: str) -> ir.Module:
         """The lowered module. Raises SourceError or ParseFailure."""
-        from torchlint.analysis.lower import lower  # noqa: PLC0415  # imports the parser
-
         module = self._modules.get(path)
         if module is None:
-            module = self._modules[path] = lower(self.read(path).text, path)
+            if self._lower is None:
+                from torchlint.analysis.lower import lower  # noqa: PLC0415  # imports the parser
+
+                self._lower = lower
+            module = self._modules[path] = self._lower(self.read(path).text, path)
         return module
 
     def size(self, path: str) -> int:
@@ -86,13 +96,9 @@ class Project:
     def _text(self, path: str) -> str:
         """The text of a file, not decoded properly; empty if it cannot be read."""
         try:
-            with open(path, "rb") as file:
-                return file.read().decode("latin-1")
-        except OSError:
-            try:
-                return self.read(path).text
-            except SourceError:
-                return ""
+            return self._load(path).decode("latin-1")
+        except SourceError:
+            return ""
 
     def absolute(self, name: str, importer: str) -> str | None:
         """The file or folder that `import name` leads to from the file `importer`, or None if it is not of the project."""
