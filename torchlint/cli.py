@@ -432,6 +432,19 @@ def trace_script(
     return command.trace(program, arguments, command.Options(**given), contracts, lint)
 
 
+@cli.command()
+@click.option("--stdio", is_flag=True, help="Talk over standard input and output (the default; some editors pass it).")
+def server(stdio: bool) -> int:
+    """Serve an editor: a language server (LSP) on standard input and output. Needs `pip install 'torchlint[server]'`."""
+    try:
+        from torchlint.server import protocol  # noqa: PLC0415  # 0.4 s
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in {"pygls", "lsprotocol"}:
+            raise
+        raise _Fault("the language server needs pygls 2: python -m pip install 'torchlint[server]'") from error
+    return protocol.serve()
+
+
 @cli.command("config")
 @click.argument("paths", nargs=-1, shell_complete=completion.files)
 @click.option("--show", is_flag=True, help="Print the settings that hold, and the file they come from (the default).")

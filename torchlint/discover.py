@@ -258,6 +258,11 @@ def anchored(pattern: str, root: str) -> tuple[str, str]:
     return root, f"/{pattern}"
 
 
+def left_out(path: str, rules: Rules) -> bool:
+    """Whether a file, which need not exist, would be left out when found from the root."""
+    return _left_out_explicitly(os.path.normpath(path), rules, is_folder=False)
+
+
 def _left_out_explicitly(path: str, rules: Rules, *, is_folder: bool) -> bool:
     """Whether a path named itself would have been left out, it or a folder above it, when found from the root."""
     excluded = _excluded(rules)

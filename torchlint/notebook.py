@@ -110,6 +110,11 @@ def to_python(code: str) -> str:
     return "".join(_replaced(code)) if _MAYBE_ESCAPED.search(code) else code
 
 
+def is_python(code: str) -> bool:
+    """Whether a cell's code is analysed: Python but for what IPython adds."""
+    return _not_python(to_python(code), 1) is None
+
+
 def _replaced(code: str) -> Iterator[str]:
     """The pieces of a cell's code, IPython's replaced. An escape counts only where a statement or a value may begin."""
     depth = 0

@@ -1,0 +1,258 @@
+"""The language server, end to end: what an editor is told while files are edited."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types as lsp
+
+from tests.faces.conftest import BAD, GOOD, ROOT, Tree
+from tests.faces.editor import capabilities, editor
+
+MODEL = """\
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return torch.sigmoid(self.last(x))
+"""
+TRAIN = """\
+from model import Net
+from torch import nn
+
+
+def train(loader):
+    model = Net()
+    criterion = nn.BCEWithLogitsLoss()
+    for x, y in loader:
+        criterion(model(x), y).backward()
+"""
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in an event loop of its own."""
+
+    @wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        asyncio.run(test(*arguments, **named))
+
+    return run
+
+
+@in_loop
+async def test_typing_a_mistake_tells_it_and_typing_it_away_takes_it_back(tree: Tree) -> None:
+    folder = tree({"train.py": GOOD})
+    async with editor(folder) as ed:
+        ed.open("train.py")
+        ed.type("train.py", "= logits", "= torch.sigmoid(logits)")
+        await ed.until(lambda: ed.codes("train.py") == ["TLN101"])
+        (told,) = ed.pushed("train.py")
+        assert ed.flagged("train.py", told) == "criterion(probabilities, labels)"
+        assert told.source == "torchlint"
+        assert told.severity == lsp.DiagnosticSeverity.Error
+        assert told.message.startswith("sigmoid-before-with-logits: ")
+        assert told.code_description is not None
+        assert told.code_description.href == (ROOT / "rules" / "TLN101.md").as_uri()
+        steps = [(ed.flagged("train.py", told_at(each)), each.message) for each in told.related_information or ()]
+        assert ("torch.sigmoid(logits)", "`torch.sigmoid` gives probabilities") in steps
+        assert steps[-1][0] == "criterion(probabilities, labels)"
+        ed.type("train.py", "torch.sigmoid(logits)", "logits")
+        await ed.until(lambda: ed.codes("train.py") == [])
+
+
+def told_at(related: lsp.DiagnosticRelatedInformation) -> lsp.Diagnostic:
+    return lsp.Diagnostic(related.location.range, "")
+
+
+@in_loop
+async def test_unsaved_buffers_are_seen_together(tree: Tree) -> None:
+    folder = tree({"model.py": MODEL.replace("torch.sigmoid(self.last(x))", "self.last(x)"), "train.py": TRAIN})
+    async with editor(folder) as ed:
+        ed.open("train.py")
+        ed.open("model.py")
+        ed.type("model.py", "return self.last(x)", "return torch.sigmoid(self.last(x))")
+        await ed.until(lambda: ed.codes("train.py") == ["TLN101"])
+        (told,) = ed.pushed("train.py")
+        assert ed.uri("model.py") in {each.location.uri for each in told.related_information or ()}
+        ed.close("model.py")  # without saving: the file on disk has no sigmoid
+        await ed.until(lambda: ed.codes("train.py") == [])
+
+
+@in_loop
+async def test_a_caller_that_is_not_open_counts(tree: Tree) -> None:
+    step = "from torch import nn\n\n\ndef step(scores, y):\n    return nn.BCEWithLogitsLoss()(scores, y)\n"
+    main = "import torch\nfrom step import step\n\n\ndef main(x, y):\n    step(torch.sigmoid(x), y).backward()\n"
+    folder = tree({"step.py": step, "main.py": main})
+    async with editor(folder) as ed:
+        ed.open("step.py")
+        await ed.until(lambda: ed.codes("step.py") == ["TLN101"])
+        (told,) = ed.pushed("step.py")
+        assert ed.uri("main.py") in {each.location.uri for each in told.related_information or ()}
+
+
+@in_loop
+async def test_what_only_the_whole_project_shows_is_told_too_and_moves(tree: Tree) -> None:
+    # No word in helper.py is that of a loss: nothing begins there, but the loss is called there.
+    helper = "def apply(call, scores, y):\n    return call(scores, y)\n"
+    main = (
+        "import torch\nfrom helper import apply\nfrom torch import nn\n\n\n"
+        "def main(x, y):\n    apply(nn.BCEWithLogitsLoss(), torch.sigmoid(x), y).backward()\n"
+    )
+    folder = tree({"helper.py": helper, "main.py": main})
+    async with editor(folder) as ed:
+        ed.open("helper.py")
+        await ed.until(lambda: ed.codes("helper.py") == ["TLN101"])
+        ed.replace("helper.py", 0, 0, "# one more line\n")
+        await ed.until(lambda: [each.range.start.line for each in ed.pushed("helper.py")] == [2])
+        (folder / "main.py").write_text(main.replace("torch.sigmoid(x)", "x"), "utf-8")
+        ed.save("helper.py")
+        await ed.until(lambda: ed.codes("helper.py") == [])
+
+
+@pytest.mark.parametrize(("encoding", "width"), [(None, 2), ("utf-16", 2), ("utf-8", 4), ("utf-32", 1)])
+@in_loop
+async def test_columns_are_counted_as_agreed(tree: Tree, encoding: str | None, width: int) -> None:
+    line = "    text = '😀'; loss = nn.BCEWithLogitsLoss()(torch.sigmoid(x), y)"
+    folder = tree({"a.py": f"import torch\nfrom torch import nn\n\n\ndef f(x, y):\n{line}\n    return loss\n"})
+    async with editor(folder, capabilities(encodings=[encoding] if encoding else [])) as ed:
+        ed.open("a.py")
+        await ed.until(lambda: ed.codes("a.py") == ["TLN101"])
+        (told,) = ed.pushed("a.py")
+        start = line.index("nn.BCE") - 1 + width
+        assert (told.range.start.line, told.range.start.character) == (5, start)
+        # An edit behind the wide character, in the same columns, hits the right place.
+        at = lsp.Position(5, start + len("nn.BCEWithLogitsLoss()("))
+        end = lsp.Position(5, at.character + len("torch.sigmoid(x)"))
+        ed.changed("a.py", lsp.TextDocumentContentChangePartial(lsp.Range(at, end), "x"))
+        await ed.until(lambda: ed.codes("a.py") == [])
+
+
+@in_loop
+async def test_lines_end_where_python_ends_them(tree: Tree) -> None:
+    # A form feed and a Unicode line separator end no line, a lone CR does.
+    text = BAD.replace("\n\n\n", "\n\f\n# \u2028\r").replace("\n", "\r\n")
+    folder = tree({"a.py": text})
+    async with editor(folder) as ed:
+        ed.open("a.py")
+        await ed.until(lambda: [each.range.start.line for each in ed.pushed("a.py")] == [7])
+        ed.type("a.py", "torch.sigmoid(logits)", "logits")
+        await ed.until(lambda: ed.codes("a.py") == [])
+
+
+@in_loop
+async def test_while_a_buffer_is_no_python_what_was_found_moves_with_its_text(tree: Tree) -> None:
+    folder = tree({"model.py": MODEL, "train.py": TRAIN})
+    async with editor(folder, capabilities(pull=True)) as ed:
+        ed.open("train.py")
+        ed.open("model.py")
+        assert [str(each.code) for each in await ed.pull("train.py")] == ["TLN101"]
+        ed.replace("train.py", 0, 0, "def broken(:\n")
+        (told,) = await ed.pull("train.py")
+        assert (told.range.start.line, ed.flagged("train.py", told)) == (9, "criterion(model(x), y)")
+        ed.type("train.py", "criterion(model(x), y)", "criterion(model(x), yy)")
+        (told,) = await ed.pull("train.py")
+        assert ed.flagged("train.py", told) == "criterion(model(x), yy)"
+        ed.type(
+            "model.py", "def forward(self, x):", "def forward(self, x"
+        )  # what the other file knows of it stays, too
+        (told,) = await ed.pull("train.py")
+        steps = [each.location for each in told.related_information or () if each.location.uri == ed.uri("model.py")]
+        assert "torch.sigmoid(self.last(x))" in [
+            ed.flagged("model.py", lsp.Diagnostic(each.range, "")) for each in steps
+        ]
+        ed.type("train.py", "        criterion(model(x), yy).backward()\n", "")
+        assert await ed.pull("train.py") == []
+
+
+@in_loop
+async def test_pulled_diagnostics_are_not_pushed(tree: Tree) -> None:
+    folder = tree({"a.py": BAD})
+    async with editor(folder, capabilities(pull=True)) as ed:
+        ed.open("a.py")
+        assert [str(each.code) for each in await ed.pull("a.py")] == ["TLN101"]
+        assert ed.pushed("a.py") == []
+
+
+@in_loop
+async def test_what_the_settings_leave_out_is_not_told_and_they_are_read_again(tree: Tree) -> None:
+    folder = tree({"a.py": BAD, "old/b.py": BAD, "torchlint.toml": 'exclude = ["old/"]\n'})
+    async with editor(folder) as ed:
+        ed.open("old/b.py")
+        ed.open("a.py")
+        await ed.until(lambda: ed.codes("a.py") == ["TLN101"])
+        assert ed.codes("old/b.py") == []
+        (folder / "torchlint.toml").write_text('ignore = ["TLN101"]\n', "utf-8")
+        change = lsp.FileEvent(ed.uri("torchlint.toml"), lsp.FileChangeType.Changed)
+        ed.client.workspace_did_change_watched_files(lsp.DidChangeWatchedFilesParams([change]))
+        await ed.until(lambda: ed.codes("a.py") == [])
+        (folder / "torchlint.toml").write_text('ignor = ["TLN101"]\n', "utf-8")
+        ed.save("a.py")
+        await ed.until(lambda: any('did you mean "ignore"' in each.message for each in ed.client.messages))
+
+
+@in_loop
+async def test_options_of_the_editor_decide(tree: Tree) -> None:
+    folder = tree({"a.py": BAD})
+    async with editor(folder, capabilities(pull=True), {"ignore": ["TLN101"]}) as ed:
+        ed.open("a.py")
+        assert await ed.pull("a.py") == []
+
+
+def test_a_new_file_and_a_file_without_a_folder_are_linted(tree: Tree) -> None:
+    @in_loop
+    async def run() -> None:
+        async with editor(tree({}), capabilities(pull=True)) as ed:
+            ed.open("new.py", BAD)
+            assert [str(each.code) for each in await ed.pull("new.py")] == ["TLN101"]
+            item = lsp.TextDocumentItem("untitled:Untitled-1", "python", 1, BAD)
+            ed.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
+            asked = lsp.DocumentDiagnosticParams(lsp.TextDocumentIdentifier(item.uri))
+            report: Any = await ed.client.text_document_diagnostic_async(asked)
+            assert [each.code for each in report.items] == ["TLN101"]
+
+    run()
+
+
+@in_loop
+async def test_hover_shows_the_page(tree: Tree) -> None:
+    async with editor(tree({"a.py": BAD}), capabilities(pull=True)) as ed:
+        ed.open("a.py")
+        (told,) = await ed.pull("a.py")
+        document = lsp.TextDocumentIdentifier(ed.uri("a.py"))
+        shown = await ed.client.text_document_hover_async(lsp.HoverParams(document, told.range.start))
+        assert shown is not None
+        assert isinstance(shown.contents, lsp.MarkupContent)
+        assert "TLN101: sigmoid-before-with-logits" in shown.contents.value
+        assert shown.range == told.range
+        assert await ed.client.text_document_hover_async(lsp.HoverParams(document, lsp.Position(0, 0))) is None
+
+
+def test_without_pygls_it_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['pygls'] = None\nfrom torchlint.cli import main; main(['server'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 2
+    assert "pip install 'torchlint[server]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_editor_that_dies_takes_the_server_with_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "torchlint", "server"], cwd=ROOT, input=b"", capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
