@@ -256,3 +256,151 @@ def test_an_editor_that_dies_takes_the_server_with_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("versioned", [True, False])
+@in_loop
+async def test_a_safe_fix_is_offered_and_right(tree: Tree, versioned: bool) -> None:
+    async with editor(tree({"a.py": BAD}), capabilities(pull=True, versioned=versioned)) as ed:
+        ed.open("a.py")
+        (told,) = await ed.pull("a.py")
+        fix, ignore, everything = await ed.actions("a.py", told)
+        assert fix.kind == lsp.CodeActionKind.QuickFix
+        assert fix.is_preferred
+        assert list(fix.diagnostics or ()) == [told]
+        ed.rewrite("a.py", ed.apply(fix)["a.py"])
+        assert await ed.pull("a.py") == []
+        ed.rewrite("a.py", BAD)
+        assert ed.apply(everything)["a.py"] == ed.apply(fix)["a.py"]
+        assert [each.title for each in await ed.actions("a.py", told, "quickfix")] == [fix.title, ignore.title]
+        assert [each.title for each in await ed.actions("a.py", told, "source.fixAll")] == [everything.title]
+
+
+@in_loop
+async def test_an_unsafe_fix_says_so_and_may_reach_into_another_file(tree: Tree) -> None:
+    folder = tree({"model.py": MODEL, "train.py": TRAIN})
+    async with editor(folder, capabilities(pull=True)) as ed:
+        ed.open("train.py")
+        ed.open("model.py")
+        (told,) = await ed.pull("train.py")
+        fix, _ = await ed.actions("train.py", told)
+        assert "unsafe" in fix.title
+        assert not fix.is_preferred
+        assert ed.apply(fix) == {"model.py": MODEL.replace("torch.sigmoid(self.last(x))", "self.last(x)")}
+
+
+@in_loop
+async def test_fixes_wait_until_the_text_is_python(tree: Tree) -> None:
+    async with editor(tree({"a.py": BAD}), capabilities(pull=True)) as ed:
+        ed.open("a.py")
+        ed.replace("a.py", 0, 0, "def broken(:\n")
+        ed.rewrite("a.py", BAD)
+        (told,) = await ed.pull("a.py")
+        ed.replace("a.py", 0, 0, "def broken(:\n")
+        (told,) = await ed.pull("a.py")
+        assert await ed.actions("a.py", told) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "ignored"),
+    [
+        (
+            "loss = bce(torch.sigmoid(x), y)",
+            "loss = bce(torch.sigmoid(x), y)  # torchlint: ignore[TLN101] why it is meant so",
+        ),
+        (
+            "bce(torch.sigmoid(x), y)  # so",
+            "bce(torch.sigmoid(x), y)  # so  # torchlint: ignore[TLN101] why it is meant so",
+        ),
+        (
+            "bce(torch.sigmoid(x), y)  # torchlint: ignore[TLN104] so",
+            "bce(torch.sigmoid(x), y)  # torchlint: ignore[TLN104, TLN101] so",
+        ),
+        (
+            "bce(torch.sigmoid(x), y), '''a\nb'''",
+            None,
+        ),
+        (
+            "bce(\n    torch.sigmoid(x), y), '''a\nb'''",
+            "bce(  # torchlint: ignore[TLN101] why it is meant so\n    torch.sigmoid(x), y), '''a\nb'''",
+        ),
+    ],
+)
+@in_loop
+async def test_ignoring_puts_a_comment_where_one_fits(tree: Tree, line: str, ignored: str | None) -> None:
+    text = f"import torch\nfrom torch import nn\nbce = nn.BCEWithLogitsLoss()\nx, y = torch.randn(3), torch.rand(3)\n{line}\n"
+    async with editor(tree({"a.py": text}), capabilities(pull=True)) as ed:
+        ed.open("a.py")
+        told = next(each for each in await ed.pull("a.py") if each.code == "TLN101")
+        found = [each for each in await ed.actions("a.py", told, "quickfix") if each.title.startswith("Ignore")]
+        if ignored is None:
+            assert not found
+            return
+        new = ed.apply(found[0])["a.py"]
+        assert new == text.replace(line, ignored)
+        ed.rewrite("a.py", new)
+        assert "TLN101" not in [each.code for each in await ed.pull("a.py")]
+
+
+def cell(uri: str, text: str) -> lsp.TextDocumentItem:
+    return lsp.TextDocumentItem(uri, "python", 1, text)
+
+
+@in_loop
+async def test_notebooks_are_linted_as_they_are_edited(tree: Tree) -> None:
+    async with editor(tree({}), capabilities(pull=True)) as ed:
+        book = ed.uri("book.ipynb")
+        texts = {
+            f"{book}#a": "%matplotlib inline\nimport torch\nfrom torch import nn\nbce = nn.BCEWithLogitsLoss()",
+            f"{book}#b": "x, y = torch.randn(3), torch.rand(3)\nbce(torch.sigmoid(x), y)",
+        }
+        cells = [lsp.NotebookCell(lsp.NotebookCellKind.Code, uri) for uri in texts]
+        cells.insert(1, lsp.NotebookCell(lsp.NotebookCellKind.Markup, f"{book}#text"))
+        opened = lsp.NotebookDocument(book, "jupyter-notebook", 1, cells)
+        ed.client.notebook_document_did_open(
+            lsp.DidOpenNotebookDocumentParams(opened, [cell(uri, text) for uri, text in texts.items()])
+        )
+
+        async def told(uri: str) -> list[lsp.Diagnostic]:
+            params = lsp.DocumentDiagnosticParams(lsp.TextDocumentIdentifier(uri))
+            report: Any = await ed.client.text_document_diagnostic_async(params)
+            return [each for each in report.items if each.code == "TLN101"]
+
+        (found,) = await told(f"{book}#b")
+        assert (found.range.start.line, found.range.start.character) == (1, 0)
+        assert f"{book}#a" in {each.location.uri for each in found.related_information or ()}
+        assert await told(f"{book}#a") == []
+        context = lsp.CodeActionContext([found], only=["quickfix"])
+        asked = lsp.CodeActionParams(lsp.TextDocumentIdentifier(f"{book}#b"), found.range, context)
+        fix: Any = ((await ed.client.text_document_code_action_async(asked)) or [None])[0]
+        (change,) = fix.edit.document_changes
+        assert change.text_document.uri == f"{book}#b"
+        assert [(each.range.start.line, each.new_text) for each in change.edits]
+        # A line more at the top, and an unfinished one: it moves.
+        version = lsp.VersionedNotebookDocumentIdentifier(2, book)
+        start = lsp.Range(lsp.Position(0, 0), lsp.Position(0, 0))
+        content = lsp.NotebookDocumentCellContentChanges(
+            lsp.VersionedTextDocumentIdentifier(2, f"{book}#b"),
+            [lsp.TextDocumentContentChangePartial(start, "while (\n")],
+        )
+        changes = lsp.NotebookDocumentCellChanges(text_content=[content])
+        ed.client.notebook_document_did_change(
+            lsp.DidChangeNotebookDocumentParams(version, lsp.NotebookDocumentChangeEvent(cells=changes))
+        )
+        assert [each.range.start.line for each in await told(f"{book}#b")] == [2]
+        # Without the first cell nobody knows what `bce` is.
+        removed = lsp.NotebookCellArrayChange(0, 1, [])
+        structure = lsp.NotebookDocumentCellChangeStructure(
+            removed, did_close=[lsp.TextDocumentIdentifier(f"{book}#a")]
+        )
+        changes = lsp.NotebookDocumentCellChanges(structure=structure)
+        version = lsp.VersionedNotebookDocumentIdentifier(3, book)
+        ed.client.notebook_document_did_change(
+            lsp.DidChangeNotebookDocumentParams(version, lsp.NotebookDocumentChangeEvent(cells=changes))
+        )
+        assert await told(f"{book}#b") == []
+        ed.client.notebook_document_did_close(
+            lsp.DidCloseNotebookDocumentParams(
+                lsp.NotebookDocumentIdentifier(book), [lsp.TextDocumentIdentifier(f"{book}#b")]
+            )
+        )

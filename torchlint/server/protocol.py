@@ -18,13 +18,16 @@ from pygls.uris import to_fs_path
 
 from torchlint import __version__, config, rulebook
 from torchlint.config import ConfigError, Settings
-from torchlint.diagnostics import Diagnostic, Place
+from torchlint.diagnostics import Diagnostic, Edit, Fix, Place
 from torchlint.errors import UserError
+from torchlint.notebook import cell_codes
 from torchlint.server import actions
 from torchlint.server.documents import Document, Opened, Rebase, rebased
 from torchlint.server.runs import Outcome, Request, Runs, Superseded
 from torchlint.server.texts import Encoding, Position, Text
-from torchlint.source import is_notebook
+from torchlint.source import decode, is_notebook
+
+FIX_ALL = "source.fixAll.torchlint"
 
 WHOLE_AFTER = 0.5
 """Seconds without an edit after which the whole project is looked at, as `torchlint check` does."""
@@ -100,6 +103,7 @@ class Server(LanguageServer):
         self.looked_at = 0
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.task: asyncio.Task[None] | None = None
+        self.repairs: tuple[int, str, Mapping[tuple[str, Place], Fix]] | None = None
         self.told: set[str] = set()
         self.was_shut_down = False
         before = threading.stack_size(_STACK)
@@ -314,6 +318,89 @@ class Server(LanguageServer):
         start, end = (text.position(offset, self.encoding) for offset in span)
         return lsp.Range(lsp.Position(*start), lsp.Position(*end))
 
+    # ---- actions
+
+    async def fixes(self, opened: Opened) -> Mapping[tuple[str, Place], Fix]:
+        """The fixes of an open file as it is now, by code and place."""
+        revision = self.revision
+        if self.repairs is None or self.repairs[:2] != (revision, opened.path):
+            report = await self.in_thread(self.runs.repairs, self.request(), opened.path)
+            found = {(each.code, each.place): fix for each in report.diagnostics for fix in each.fixes[:1]}
+            self.repairs = (revision, opened.path, found)
+        return self.repairs[2]
+
+    def edit_of(self, edits: Iterable[Edit]) -> lsp.WorkspaceEdit | None:
+        """Edits of files as the client makes them; None if a text was edited further, or is not open and no plain file."""
+        by_uri: dict[str, tuple[int | None, list[lsp.TextEdit]]] = {}
+        for edit in edits:
+            place = edit.place
+            opened = self.opened.get(place.path)
+            part = None if opened is None else opened.part(place)
+            if opened is not None and (part is None or not part.is_good):
+                return None
+            where = self.location(place)
+            if where is None:
+                return None
+            version = None if part is None else part.version
+            by_uri.setdefault(where.uri, (version, []))[1].append(lsp.TextEdit(where.range, edit.content))
+        return self.workspace_edit(by_uri)
+
+    def workspace_edit(self, by_uri: Mapping[str, tuple[int | None, list[lsp.TextEdit]]]) -> lsp.WorkspaceEdit:
+        """Edits by URI, with the versions that they are meant for if the client looks at these."""
+        workspace = self.client_capabilities.workspace
+        if workspace and workspace.workspace_edit and workspace.workspace_edit.document_changes:
+            return lsp.WorkspaceEdit(
+                document_changes=[
+                    lsp.TextDocumentEdit(lsp.OptionalVersionedTextDocumentIdentifier(uri, version), list(edits))
+                    for uri, (version, edits) in by_uri.items()
+                ]
+            )
+        return lsp.WorkspaceEdit(changes={uri: edits for uri, (_, edits) in by_uri.items()})
+
+    def replaced(self, part: Document, changes: Iterable[actions.Replacement]) -> list[lsp.TextEdit]:
+        """Changes of an open text as the client makes them."""
+        return [lsp.TextEdit(self.range(part.now, each[:2]), each.content) for each in changes]
+
+    async def quick_fixes(self, opened: Opened, part: Document, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
+        """For each diagnostic at a place: its fix, and a comment that hides it."""
+        fixes = await self.fixes(opened)
+        if not part.is_good:
+            return []
+        start, end = (part.now.offset(_position(at), self.encoding) for at in (params.range.start, params.range.end))
+        made: list[lsp.CodeAction] = []
+        for diagnostic, span in self.shown(opened, part):
+            if span[1] < start or end < span[0]:
+                continue
+            about = [self._diagnostic(part, diagnostic, span)]
+            fix = fixes.get((diagnostic.code, diagnostic.place))
+            edit = None if fix is None or fix.safety == "display" else self.edit_of(fix.edits)
+            if fix is not None and edit is not None:
+                safe = fix.safety == "safe"
+                title = fix.title if safe else f"{fix.title} (unsafe: other code may change with it)"
+                made.append(lsp.CodeAction(title, lsp.CodeActionKind.QuickFix, about, safe, edit=edit))
+            hidden = actions.ignored(part.now, diagnostic.code, span)
+            if hidden is not None:
+                title = f"Ignore {diagnostic.code} here, with a reason"
+                edit = self.workspace_edit({part.uri: (part.version, self.replaced(part, [hidden]))})
+                made.append(lsp.CodeAction(title, lsp.CodeActionKind.QuickFix, about, edit=edit))
+        return made
+
+    async def fix_all(self, opened: Opened) -> lsp.CodeAction | None:
+        """All safe fixes of an open file as one action."""
+        texts = [part.now.text for part in opened.parts]
+        fixed = await self.in_thread(self.runs.fix_all, self.request(), opened.path)
+        if fixed is None or set(fixed.after) != {opened.path} or not all(part.is_good for part in opened.parts):
+            return None
+        new = opened_texts(opened, fixed.after[opened.path])
+        if len(new) != len(texts) or texts != [part.now.text for part in opened.parts]:
+            return None
+        edits = {
+            part.uri: (part.version, self.replaced(part, actions.difference(part.now.text, text)))
+            for part, text in zip(opened.parts, new, strict=True)
+            if text != part.now.text
+        }
+        return lsp.CodeAction("Fix all that torchlint can fix safely", FIX_ALL, edit=self.workspace_edit(edits))
+
     def location(self, place: Place) -> lsp.Location | None:
         """A place in an open text or another file; None if it is gone, or in a notebook that is not open."""
         opened = self.opened.get(place.path)
@@ -353,6 +440,13 @@ class _Late(NamedTuple):
             tuple(moved for each in self.extra if (moved := rebased(each, rebase)) is not None),
             tuple(moved for each in self.gone if (moved := rebased(each, rebase)) is not None),
         )
+
+
+def opened_texts(opened: Opened, content: bytes) -> list[str]:
+    """The texts of an open file that would have these bytes."""
+    if not opened.notebook:
+        return [decode(content)]
+    return list(cell_codes(content).values())
 
 
 def page_uri(code: str) -> str | None:
@@ -541,6 +635,30 @@ async def hovered(ls: Server, params: lsp.HoverParams) -> lsp.Hover | None:
     )
 
 
+async def acted(ls: Server, params: lsp.CodeActionParams) -> list[lsp.CodeAction] | None:
+    """The client asks what can be done at a place."""
+    await ls.settled()
+    known = ls.by_uri.get(params.text_document.uri)
+    if known is None:
+        return None
+    opened, part = known
+    only = params.context.only
+    found: list[lsp.CodeAction] = []
+    if only is None or any(_covers(kind, "quickfix") for kind in only):
+        found += await ls.quick_fixes(opened, part, params)
+    automatic = params.context.trigger_kind == lsp.CodeActionTriggerKind.Automatic
+    asked_all = not automatic if only is None else any(_covers(kind, FIX_ALL) for kind in only)
+    if asked_all and part.is_good and opened.found and (action := await ls.fix_all(opened)) is not None:
+        found.append(action)
+    return found
+
+
+def _covers(kind: str, ours: str) -> bool:
+    """Whether a kind of action is ours or holds it: `source` holds `source.fixAll`."""
+    name = str(getattr(kind, "value", kind))
+    return not name or ours == name or ours.startswith(f"{name}.")
+
+
 def serve() -> int:
     """Serve one client on standard input and output. The exit code: 0 if it took its leave as the protocol asks."""
     ls = Server()
@@ -568,9 +686,11 @@ _HANDLERS: dict[str, Callable[..., Any]] = {
     lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: changed_folders,
     lsp.TEXT_DOCUMENT_DIAGNOSTIC: pulled,
     lsp.TEXT_DOCUMENT_HOVER: hovered,
+    lsp.TEXT_DOCUMENT_CODE_ACTION: acted,
 }
 _OPTIONS: dict[str, Any] = {
     lsp.TEXT_DOCUMENT_DIAGNOSTIC: lsp.DiagnosticOptions(
         inter_file_dependencies=True, workspace_diagnostics=False, identifier="torchlint"
     ),
+    lsp.TEXT_DOCUMENT_CODE_ACTION: lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix, FIX_ALL]),
 }
