@@ -372,7 +372,8 @@ async def test_notebooks_are_linted_as_they_are_edited(tree: Tree) -> None:
         assert await told(f"{book}#a") == []
         context = lsp.CodeActionContext([found], only=["quickfix"])
         asked = lsp.CodeActionParams(lsp.TextDocumentIdentifier(f"{book}#b"), found.range, context)
-        fix: Any = ((await ed.client.text_document_code_action_async(asked)) or [None])[0]
+        offered: Any = await ed.client.text_document_code_action_async(asked)
+        fix = offered[0]
         (change,) = fix.edit.document_changes
         assert change.text_document.uri == f"{book}#b"
         assert [(each.range.start.line, each.new_text) for each in change.edits]
