@@ -1,0 +1,114 @@
+"""From keystroke to diagnostics, against LibCST alone: `python -m tests.benchmarks.keystroke`.
+
+A project of 200 files that is made for it: a file of 1,000 lines with a finding is edited, its model is in another file, and
+20 of the rest have a loss, too. Timed is what the language server does at a keystroke but for the messages, and
+`libcst.parse_module` on the same text; the medians' ratio is what the server is held to: at most 1.5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import libcst
+
+from torchlint.server.documents import Document, Opened
+from torchlint.server.runs import Request, Runs
+from torchlint.server.texts import Position
+
+LIMIT = 1.5
+MODEL = """\
+import torch
+from torch import nn
+
+
+class Net{number}(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, width), nn.ReLU())
+        self.head = nn.Linear(width, 1)
+
+    def forward(self, x):
+        return torch.sigmoid(self.head(self.body(x)))
+"""
+TRAIN = """\
+
+
+def train_{number}(loader, epochs):
+    model = Net{number}(32)
+    criterion = nn.BCEWithLogitsLoss()
+    optimizer = torch.optim.Adam(model.parameters())
+    for epoch in range(epochs):
+        for inputs, labels in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(inputs), labels.float())
+            loss.backward()
+            optimizer.step()
+        print(epoch, loss.item())
+    return model
+"""
+OTHER = """\
+
+
+def summary_{number}(rows, width=80):
+    total = {{}}
+    for name, value in rows:
+        total[name] = total.get(name, 0) + value
+    lines = [f"{{name:<20}} {{value:>10.3f}}"[:width] for name, value in sorted(total.items())]
+    return "\\n".join(lines)
+"""
+
+
+def project(folder: Path) -> Path:
+    """Write the project; gives the file that is edited."""
+    (folder / "models.py").write_text("".join(MODEL.format(number=number) for number in range(5)), "utf-8")
+    for number in range(198):
+        text = "".join(OTHER.format(number=each) for each in range(20))
+        if number < 20:
+            text = f"import torch\nfrom models import Net0\nfrom torch import nn\n{text}{TRAIN.format(number=0)}"
+        (folder / f"file_{number}.py").write_text(text, "utf-8")
+    head = "import torch\nfrom models import Net0, Net1, Net2, Net3, Net4\nfrom torch import nn\n"
+    parts = [head, *(TRAIN.format(number=number) for number in range(5))]
+    while sum(part.count("\n") for part in parts) < 1000:
+        parts.append(OTHER.format(number=len(parts)))
+    (folder / "train.py").write_text("".join(parts), "utf-8")
+    return folder / "train.py"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; 1 if the ratio is above the limit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args(arguments).rounds
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made).resolve()
+        path = project(folder)
+        part = Document(path.as_uri(), path.read_text("utf-8"), 1)
+        opened = Opened(str(path), path.as_uri(), [part])
+        runs = Runs()
+        taken: dict[str, list[float]] = {"keystroke": [], "parse": []}
+        for number in range(rounds + 1):
+            start = time.process_time()
+            part.edit(Position(4, 0), Position(4, 0), f"# {number}\n", "utf-16")
+            outcome = runs.lint(Request((opened.snapshot(),), (str(folder),)))
+            part.took(part.now.text, 1)
+            taken["keystroke"].append(time.process_time() - start)
+            gc.disable()
+            start = time.process_time()
+            libcst.parse_module(part.now.text)
+            taken["parse"].append(time.process_time() - start)
+            gc.enable()
+        keystroke, parse = (statistics.median(each[1:]) for each in taken.values())  # the first reads the project
+        found = len(outcome.looked[str(path)].diagnostics)
+        print(f"{part.now.text.count(chr(10))} lines, {found} findings")
+        print(f"keystroke {keystroke * 1000:.1f} ms, LibCST's parse {parse * 1000:.1f} ms")
+        print(f"ratio {keystroke / parse:.2f}, at most {LIMIT}")
+        return int(keystroke / parse > LIMIT)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
