@@ -250,7 +250,6 @@ def check_open(
 ) -> Report:
     """Lint the opened files of a project, again and again as they change: bytes and lowered modules come from the caller.
 
-
     Raises ConfigError or ContractError for settings that cannot be used.
     """
     asked = _Asked(project, opened)

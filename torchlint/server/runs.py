@@ -90,7 +90,9 @@ class Runs:
 
         for group in self._groups(request):
             linted = group.project if whole else group.linted
-            report = engine.check_open(linted, group.project, self.load, self.lower, group.settings, progress=told)
+            # No fix is worked out at each keystroke: that takes longer than the rest.
+            settings = group.settings._replace(fixes=False)
+            report = engine.check_open(linted, group.project, self.load, self.lower, settings, progress=told)
             for path in group.linted:
                 found = tuple(each for each in report.diagnostics if each.place.path == path)
                 looked[path] = Looked(found, good[path])
@@ -103,7 +105,7 @@ class Runs:
         self._take(request.opened)
         for group in self._groups(request):
             if path in group.linted:
-                return engine.check_open([path], group.project, self.load, self.lower, group.settings, repairs=True)
+                return engine.check_open([path], group.project, self.load, self.lower, group.settings)
         return Report((), ())
 
     def fix_all(self, request: Request, path: str) -> Fixed | None:
