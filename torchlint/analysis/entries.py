@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from torchlint.analysis import invoke, ir, objects, registries
+from torchlint.analysis import functions, instances, ir, objects, registries
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
@@ -190,10 +190,10 @@ class Entries:
         methods = objects.methods_to_loss(run, cls)
         if not methods:
             return
-        instance = invoke.construct(run, cls, None, cls.node)
+        instance = instances.construct(run, cls, None, cls.node)
         if not isinstance(instance, Instance):
             return
-        if invoke.holds_loss(run, instance):
+        if functions.holds_loss(run, instance):
             self.program.open.add(cls.node.name)
         objects.instance_cell(run, instance)
         run.standing = frozenset({instance.id})

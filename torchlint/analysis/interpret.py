@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from torchlint.analysis import conditions, invoke, ir, objects, operate, registries
+from torchlint.analysis import conditions, functions, invoke, ir, objects, operate, registries
+from torchlint.analysis.arguments import Args
 from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State, merge, written_since
@@ -238,8 +239,10 @@ class Interpreter:
         self.entries.append(entry)
         escaped, self.escaped = self.escaped, []
         try:
-            result = invoke.call_now(self, function, invoke.unknown_args(self, function), function.node, quiet=True)
-            if invoke.holds_loss(self, result):
+            result = functions.call_now(
+                self, function, functions.unknown_args(self, function), function.node, quiet=True
+            )
+            if functions.holds_loss(self, result):
                 self.program.open.add(name_of(function))
                 self.program.makers.add(id(function.node))
             self.run_escaped()
@@ -276,7 +279,7 @@ class Interpreter:
                     before, key = self.heap, self.frame.key
                     self.state = before.fork()
                     self.frame.key = (*key, "escaped", instance.id, method.node.id)
-                    invoke.call_now(self, bound, invoke.unknown_args(self, bound), method.node, quiet=True)
+                    functions.call_now(self, bound, functions.unknown_args(self, bound), method.node, quiet=True)
                     self.state, self.frame.key = before, key
         self.escaped = []
 
@@ -702,7 +705,7 @@ class Interpreter:
                 decorator = self.eval(node)
                 if not any(isinstance(part, Unknown) for part in alternatives(decorator)):
                     with self.at_once(True):
-                        invoke.call(self, decorator, invoke.Args([value]), node)
+                        invoke.call(self, decorator, Args([value]), node)
                     if self.state is None:
                         self.state = State(self.program.base)
 

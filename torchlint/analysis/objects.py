@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from torchlint.analysis import invoke, ir, operate, registries, shapes
+from torchlint.analysis import functions, ir, operate, registries, shapes
+from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
 from torchlint.analysis.state import INIT
 from torchlint.analysis.values import (
@@ -239,7 +240,7 @@ def _bound(run: Interpreter, value: Value, receiver: Value, cls: Class, node: ir
             continue
         bound = Function(part.node, part.path, part.frame, receiver, part.owner)
         if any(name in ("property", "cached_property") for name in names):
-            out.append(invoke.call_function(run, bound, invoke.Args(), node))
+            out.append(functions.call(run, bound, Args(), node))
         else:
             out.append(bound)
     return union(out)
@@ -281,7 +282,7 @@ def _set_by(run: Interpreter, instance: Instance, cls: Class, method: ir.Functio
     run.state = run.heap.fork()
     try:
         function = Function(method, cls.path, run.program.parents.get(cls.frame, cls.frame), instance, cls)
-        invoke.call_now(run, function, invoke.unknown_args(run, function), method, quiet=True)
+        functions.call_now(run, function, functions.unknown_args(run, function), method, quiet=True)
         after = run.state_now()
         return UNKNOWN if after is None else after.read(instance.id).get(name, UNKNOWN)
     finally:
@@ -557,7 +558,7 @@ def _iterate_instance(run: Interpreter, part: Instance) -> tuple[Value, list[Val
     method = class_attribute(run, part.cls, "__iter__")
     if isinstance(method, Function):
         bound = Function(method.node, method.path, method.frame, part, method.owner)
-        result = invoke.call_function(run, bound, invoke.Args(), method.node)
+        result = functions.call(run, bound, Args(), method.node)
         if not any(isinstance(p, Instance) for p in alternatives(result)):
             return iterate(run, result)
     return Unknown("item of an object", "batch"), None
@@ -665,7 +666,7 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
             return item(run, part, number) if number is not None else iterate(run, part)[0]
         method = instance_attribute(run, part, "__getitem__", node)
         if isinstance(method, Function):
-            return invoke.call_function(run, method, invoke.Args([key]), node)
+            return functions.call(run, method, Args([key]), node)
         return UNKNOWN
     if isinstance(part, Tensor):
         return _picked(part, key, number)

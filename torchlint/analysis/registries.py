@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import invoke, ir, objects
+from torchlint.analysis import functions, instances, invoke, ir, objects
+from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
@@ -95,7 +96,7 @@ def builders(program: Program, wanted: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def method(run: Interpreter, receiver: Container, name: str, args: invoke.Args, node: ir.Node) -> Value | None:
+def method(run: Interpreter, receiver: Container, name: str, args: Args, node: ir.Node) -> Value | None:
     """A method that registries have and dicts have not; None for any other."""
     if _MARK not in run.heap.read(receiver.id):
         return None
@@ -106,7 +107,7 @@ def method(run: Interpreter, receiver: Container, name: str, args: invoke.Args, 
     return None
 
 
-def _register(run: Interpreter, receiver: Container, name: str, args: invoke.Args) -> Value:
+def _register(run: Interpreter, receiver: Container, name: str, args: Args) -> Value:
     """`register(…)` of a class or function; without one it is the decorator that does so."""
     given = [*args.positional, *(args.keywords[key] for key in ("module", "obj") if key in args.keywords)]
     registered = next((value for value in given if _can_be_made(value)), None)
@@ -123,7 +124,7 @@ def _can_be_made(value: Value) -> bool:
     return not isinstance(value, (Const, Unknown, Container))
 
 
-def build(run: Interpreter, registry: Container, args: invoke.Args, node: ir.Node) -> Value:
+def build(run: Interpreter, registry: Container, args: Args, node: ir.Node) -> Value:
     """An object of what a configuration names: of anything registered, where the code does not fix the name."""
     config = args.get("cfg", 0) or UNKNOWN
     settings = [part for part in alternatives(config) if isinstance(part, Container) and part.kind == "dict"]
@@ -135,20 +136,20 @@ def build(run: Interpreter, registry: Container, args: invoke.Args, node: ir.Nod
     parts = alternatives(objects.read_key(run, registry, named))
     for part in [part for part in parts if not _is_running(run, part)] or parts:
         if isinstance(part, Class):
-            made.append(invoke.construct(run, part, given, node))
+            made.append(instances.construct(run, part, given, node))
         elif isinstance(part, Function):
-            made.append(invoke.call_function(run, part, invoke.unknown_args(run, part), node))
+            made.append(functions.call(run, part, functions.unknown_args(run, part), node))
         else:
-            made.append(invoke.call(run, part, invoke.Args(others=UNKNOWN), node))
+            made.append(invoke.call(run, part, Args(others=UNKNOWN), node))
     return union(made)
 
 
-def _settings(run: Interpreter, config: Container) -> invoke.Args | None:
+def _settings(run: Interpreter, config: Container) -> Args | None:
     """The arguments that a configuration holds; None, which stands for any, if its entries are not all known."""
     if objects.is_open(run, config):
         return None
     entries = {str(objects.literal(key)): value for key, value in objects.dict_values(run, config).items()}
-    return invoke.Args(keywords={key: value for key, value in entries.items() if key != "type"})
+    return Args(keywords={key: value for key, value in entries.items() if key != "type"})
 
 
 def _is_running(run: Interpreter, part: Value) -> bool:
@@ -156,7 +157,7 @@ def _is_running(run: Interpreter, part: Value) -> bool:
     return isinstance(part, Class) and any(stmt in run.stack for stmt in part.node.body)
 
 
-def build_from_config(run: Interpreter, args: invoke.Args, node: ir.Node) -> Value | None:
+def build_from_config(run: Interpreter, args: Args, node: ir.Node) -> Value | None:
     """`build_from_cfg(cfg, registry)` of a library; None if no registry in sight is handed to it."""
     parts = alternatives(args.get("registry", 1) or UNKNOWN)
     if len(parts) == 1 and isinstance(parts[0], Container) and _MARK in run.heap.read(parts[0].id):

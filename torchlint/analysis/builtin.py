@@ -1,0 +1,288 @@
+"""What Python's own functions and standard library give, as far as values flow through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import interpret, invoke, ir, objects, shapes
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.program import linearise
+from torchlint.analysis.values import (
+    A_FLOAT,
+    AN_INT,
+    MAX_ALTERNATIVES,
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Criterion,
+    Extern,
+    Function,
+    Instance,
+    Items,
+    Layer,
+    ModuleValue,
+    Partial,
+    Size,
+    Tensor,
+    Tuple,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    is_pending,
+    union,
+)
+from torchlint.project import is_library
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+def make_dict(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    pairs: list[tuple[Value | None, Value]] = []
+    if args.positional:
+        first = alternatives(args.positional[0])
+        if len(first) == 1 and isinstance(first[0], Container) and first[0].kind == "dict":
+            pairs.append((None, first[0]))
+        else:
+            element, known = objects.iterate(run, args.positional[0])
+            for pair in known if known is not None else [element]:
+                pairs.append((objects.item(run, pair, 0), objects.item(run, pair, 1)))
+    pairs.extend((Const(key), value) for key, value in args.keywords.items())
+    if args.others is not None:
+        pairs.append((UNKNOWN, UNKNOWN))
+    return objects.new_dict(run, pairs)
+
+
+def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    value = args.first()
+    if is_pending(value):
+        return objects.DIMENSION
+    part = alternatives(value)[0]
+    if isinstance(value, Union) or not isinstance(part, (Tuple, Container, Size)):
+        return objects.DIMENSION
+    _, known = objects.iterate(run, part)
+    return Const(len(known)) if known is not None else objects.DIMENSION
+
+
+def _range(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    bounds = [shapes.const_int(value) for value in args.positional]
+    known = [bound for bound in bounds if bound is not None]
+    if args.rest is None and 0 < len(known) == len(bounds) <= 3 and 0 not in known[2:]:
+        numbers = range(*known)
+        if len(numbers) <= interpret.MAX_UNROLL:
+            return Tuple(tuple(Const(number) for number in numbers))
+    return Items(objects.DIMENSION)
+
+
+def _enumerate(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    element, known = objects.iterate(run, args.first())
+    if known is not None:
+        return Tuple(tuple(Tuple((Const(index), item)) for index, item in enumerate(known)))
+    return Items(Tuple((objects.DIMENSION, element)))
+
+
+def _zip(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if args.rest is not None and not args.positional:
+        return _columns(args.rest)
+    if len(args.positional) == 1 and args.rest is None:  # `zip(*rows)` of a list
+        return _columns(objects.iterate(run, args.first())[0])
+    sides = [objects.iterate(run, value) for value in args.positional]
+    if sides and all(known is not None for _, known in sides):
+        rows = zip(*(known or [] for _, known in sides), strict=False)
+        return Tuple(tuple(Tuple(tuple(row)) for row in rows))
+    return Items(Tuple(tuple(element for element, _ in sides)))
+
+
+def _columns(row: Value) -> Value:
+    """`zip(*rows)`: for each place in a row, what stands there in all of them."""
+    parts = alternatives(row)
+    if len(parts) == 1 and isinstance(parts[0], Tuple):
+        return Tuple(tuple(Items(item) for item in parts[0].items))
+    return Items(Items(union([Unknown(p.reason, p.source) if isinstance(p, Unknown) else UNKNOWN for p in parts])))
+
+
+def _list(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if not args.positional:
+        return objects.new_list(run, [], UNKNOWN)
+    element, known = objects.iterate(run, args.first())
+    return objects.new_list(run, known, element)
+
+
+def _tuple(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if not args.positional:
+        return Tuple(())
+    element, known = objects.iterate(run, args.first())
+    return Tuple(tuple(known)) if known is not None else Items(element)
+
+
+def _reversed(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    element, known = objects.iterate(run, args.first())
+    return Tuple(tuple(reversed(known))) if known is not None else Items(element)
+
+
+def _next(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return objects.iterate(run, args.first())[0]
+
+
+def _first(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return args.first()
+
+
+def _map(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if len(args.positional) < 2:  # a function and what it is mapped over
+        return UNKNOWN
+    sides = [objects.iterate(run, value)[0] for value in args.positional[1:]]
+    return Items(invoke.call(run, args.first(), Args(sides), node))
+
+
+def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    name = args.get("name", 1)
+    default = args.get("default", 2)
+    if name is None:
+        return UNKNOWN
+    parts = alternatives(name)
+    if all(isinstance(part, Const) and isinstance(part.value, str) for part in parts):
+        found = [
+            objects.attribute(run, args.first(), str(part.value), node) for part in parts if isinstance(part, Const)
+        ]
+        if default is not None and any(isinstance(value, Unknown) for value in found):
+            found.append(default)
+        return union(found)
+    owner = args.first()
+    if isinstance(owner, Extern):
+        return Extern(f"{owner.name}.{objects.ANY}")
+    if isinstance(owner, ModuleValue):
+        made = _definitions(run, owner)
+        if made:
+            return union(made)
+    return Unknown("getattr with a name that the code does not fix")
+
+
+def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
+    """The classes and functions of a module that one may ask for by a name from a setting, imported ones too."""
+    info = run.ensure(owner.path)
+    found: dict[int, Value] = {}
+    for name in run.program.base.get(info.cell, {}):
+        if name.startswith("_"):
+            continue
+        for part in alternatives(run.member(owner.path, name)):
+            if isinstance(part, (Class, Function)):
+                found[id(part.node)] = part
+            elif isinstance(part, Extern) and (run.is_loss_or_layer(part.name) or not is_library(part.name)):
+                found[hash(part.name)] = part
+    return list(found.values()) if len(found) <= MAX_ALTERNATIVES else []
+
+
+def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if len(args.positional) == 3 and isinstance(args.positional[1], Const):
+        objects.set_attribute(run, args.positional[0], str(args.positional[1].value), args.positional[2])
+    return Const(None)
+
+
+def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if len(args.positional) != 2 or is_pending(args.first()):  # an object and its classes
+        return UNKNOWN
+    parts = alternatives(args.first())
+    classes = alternatives(args.positional[1])
+    if len(parts) == 1 and len(classes) == 1:
+        part, cls = parts[0], classes[0]
+        if isinstance(part, Instance) and isinstance(cls, Class):
+            return Const(any(item.node is cls.node for item in linearise(part.cls)))
+        if isinstance(part, Tensor) and isinstance(cls, Extern):
+            return Const(cls.name == "torch.Tensor") if cls.name.startswith(("torch.Tensor", "builtins.")) else UNKNOWN
+        if isinstance(part, (Tuple, Container)) and isinstance(cls, Extern):
+            kind = "tuple" if isinstance(part, Tuple) else part.kind
+            if cls.name in ("builtins.tuple", "builtins.list", "builtins.dict", "torch.Tensor"):
+                return Const(cls.name == f"builtins.{kind}")
+        if isinstance(part, Criterion) and isinstance(cls, Extern) and cls.name in run.contracts.loss_classes:
+            return Const(run.contracts.loss_classes[cls.name] is part.loss)
+        if isinstance(part, Layer) and isinstance(cls, Extern) and cls.name in run.contracts.op_layers:
+            return Const(part.name == cls.name)
+        if isinstance(part, Const) and isinstance(cls, Extern):
+            return Const(cls.name == f"builtins.{type(part.value).__name__}")
+    return UNKNOWN
+
+
+def _isclass(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """Whether a value is a class. What comes from settings is the name of one."""
+    verdicts = {
+        isinstance(part, Class) if isinstance(part, (Class, Instance, Unknown, Const)) else None
+        for part in alternatives(args.first())
+    }
+    verdict = verdicts.pop() if len(verdicts) == 1 else None
+    return UNKNOWN if verdict is None else Const(verdict)
+
+
+def _partial(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    if not args.positional:
+        return UNKNOWN
+    return Partial(args.first(), tuple(args.positional[1:]), dict(args.keywords))
+
+
+def _field(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A dataclass's field: what its default is made by."""
+    factory = args.keywords.get("default_factory")
+    return invoke.call(run, factory, Args(), node) if factory is not None else args.keywords.get("default", UNKNOWN)
+
+
+def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    part = args.first()
+    return part.cls if isinstance(part, Instance) else UNKNOWN
+
+
+def _number(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    part = args.first()
+    return part if isinstance(part, Const) and isinstance(part.value, (int, float)) else AN_INT
+
+
+def _float(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    part = args.first()
+    if isinstance(part, Const) and isinstance(part.value, (int, float)):
+        return Const(float(part.value))
+    return A_FLOAT
+
+
+def _sum(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    element, _ = objects.iterate(run, args.first())
+    parts = alternatives(element)
+    if parts and all(isinstance(part, Tensor) and part.kind == "loss" for part in parts):
+        return element
+    return Tensor() if all(isinstance(part, Tensor) for part in parts) else UNKNOWN
+
+
+FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
+    "builtins.len": _len,
+    "builtins.range": _range,
+    "builtins.enumerate": _enumerate,
+    "builtins.zip": _zip,
+    "builtins.list": _list,
+    "builtins.set": _list,
+    "builtins.tuple": _tuple,
+    "builtins.dict": make_dict,
+    "builtins.reversed": _reversed,
+    "builtins.sorted": _list,
+    "builtins.next": _next,
+    "builtins.iter": _first,
+    "builtins.map": _map,
+    "builtins.filter": lambda run, args, node: Items(objects.iterate(run, args.get("", 1) or UNKNOWN)[0]),
+    "builtins.getattr": _getattr,
+    "builtins.setattr": _setattr,
+    "builtins.isinstance": _isinstance,
+    "builtins.type": _type,
+    "builtins.int": _number,
+    "builtins.float": _float,
+    "builtins.sum": _sum,
+    "collections.OrderedDict": make_dict,
+    "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
+    "dataclasses.field": _field,
+    "functools.partial": _partial,
+    "inspect.isclass": _isclass,
+    "itertools.chain": lambda run, args, node: Items(union([objects.iterate(run, a)[0] for a in args.positional])),
+    "tqdm.tqdm": _first,
+    "tqdm.auto.tqdm": _first,
+    "tqdm.notebook.tqdm": _first,
+    "typing.cast": lambda run, args, node: args.get("val", 1) or UNKNOWN,
+}

@@ -1,0 +1,163 @@
+"""Calls of what other libraries bring: losses, layers, operations and containers, by the contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from torchlint.analysis import builtin, invoke, ir, loaders, losses, objects, operate, registries
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Autocast,
+    Const,
+    Container,
+    Criterion,
+    Extern,
+    Items,
+    Layer,
+    Tuple,
+    Unknown,
+    Value,
+    alternatives,
+)
+from torchlint.contracts import Kind, Op
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
+    name = run.program.canonical(name)
+    contracts = run.contracts
+    loss = contracts.loss_classes.get(name)
+    if loss is not None:
+        return losses.make(run, loss, name, args, node)
+    loss = contracts.loss_functions.get(name)
+    if loss is not None:
+        return losses.call(run, Criterion(loss, {}, operate.spelled(name), None, functional=True), args, node)
+    op = contracts.op_functions.get(name)
+    if op is not None:
+        if args.rest is not None and not args.positional:
+            return UNKNOWN
+        return operate.apply(run, operate.bind(op, name, args.positional, args.keywords, {}), node)
+    op = contracts.layer(name)
+    if op is not None and not any(name in args.keywords for name in op.unless):
+        options = dict(zip(op.layer_params, args.positional, strict=False))
+        options.update(args.keywords)
+        return Layer(_as_made(op, options), options, name, run.ref(node), run.program.new_cell() if op.heads else 0)
+    wrapper = contracts.wrappers.get(name)
+    if wrapper is not None:
+        return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
+    if name in CONTAINERS:
+        return make_container(run, name, args, node)
+    special = _EXTERNS.get(name) or builtin.FUNCTIONS.get(name) or loaders.FUNCTIONS.get(name)
+    if special is not None:
+        return special(run, args, node)
+    if name in _NO_VALUE:
+        return Const(None)
+    if name.startswith(("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad")):
+        return Extern(name)
+    if registries.is_made_by(name):
+        return registries.make(run)
+    if name.endswith("build_from_cfg"):
+        built = registries.build_from_config(run, args, node)
+        if built is not None:
+            return built
+    invoke.escape(run, args)
+    run.unresolved(node, Extern(name))
+    return Unknown(f"result of {name}"[: invoke.LONGEST_REASON], invoke.source(args))
+
+
+def _as_made(op: Op, options: Mapping[str, Value]) -> Op:
+    """The operation of a layer made with these options."""
+    for option in {when.option for when in op.when} & options.keys():
+        value = options[option]
+        if isinstance(value, Const) and value.value is None:
+            continue
+        gives: Kind = "unknown"
+        for when in op.when:
+            if when.option == option and isinstance(value, Const) and value.value == when.equals:
+                gives = when.gives
+        return msgspec.structs.replace(op, gives=gives)
+    return op
+
+
+CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+
+
+_NO_VALUE = frozenset({"builtins.print", "builtins.setattr"})
+
+
+def make_container(run: Interpreter, name: str, args: Args, node: ir.Node) -> Container:
+    if name == "torch.nn.ModuleDict":
+        made = builtin.make_dict(run, args, node)
+        return made if isinstance(made, Container) else objects.new_dict(run, [])
+    items: list[Value] | None = list(args.positional)
+    first = alternatives(args.positional[0])[0] if len(args.positional) == 1 else None
+    named: dict[str, Value] = {}
+    if args.rest is not None:
+        items = None
+    elif isinstance(first, Container) and first.kind == "dict":
+        named = objects.dict_values(run, first)
+        items = list(named.values()) if "*" not in run.heap.read(first.id) else None
+    elif first is not None and (name == "torch.nn.ModuleList" or isinstance(first, (Container, Tuple, Items))):
+        if name == "torch.nn.ModuleList" or not (isinstance(first, Container) and first.kind == "sequential"):
+            content = objects.list_contents(run, first) if isinstance(first, Container) else args.positional[0]
+            container = objects.new_list(run, None, UNKNOWN)
+            if all(isinstance(p, (Tuple, Items)) for p in alternatives(content)):
+                objects.set_contents(run, container, content)
+            return Container(container.id, "sequential" if name.endswith("Sequential") else "list")
+    container = objects.new_list(run, items, UNKNOWN)
+    entries = run.heap.write(container.id)
+    entries.update({key.strip("'\""): value for key, value in named.items()})
+    return Container(container.id, "sequential" if name.endswith("Sequential") else "list")
+
+
+def _autocast(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`torch.autocast(device_type, dtype, enabled)`: of CUDA only, since on a CPU no loss is refused."""
+    devices = {
+        part.value if isinstance(part, Const) else None for part in alternatives(args.get("device_type", 0) or UNKNOWN)
+    }
+    cuda = [None if device is None else str(device).startswith("cuda") for device in devices]
+    if not any(each is not False for each in cuda):
+        return Unknown("context of another device")
+    return Autocast(_enabled(args, 2, sure=all(cuda)), run.ref(node))
+
+
+def _cuda_autocast(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`torch.cuda.amp.autocast(enabled, dtype)`."""
+    return Autocast(_enabled(args, 0, sure=True), run.ref(node))
+
+
+def _enabled(args: Args, position: int, sure: bool) -> Literal["off", "maybe", "on"]:
+    enabled = args.get("enabled", position)
+    verdict = True if enabled is None else operate.truth(enabled)
+    if args.rest is not None or args.others is not None:
+        verdict = None
+    if verdict is False:
+        return "off"
+    return "on" if verdict and sure else "maybe"
+
+
+def _checkpoint(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    keywords = {k: v for k, v in args.keywords.items() if k not in ("use_reentrant", "preserve_rng_state")}
+    return invoke.call(run, args.first(), Args(args.positional[1:], keywords, args.rest, args.others), node)
+
+
+def _data_parallel(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return invoke.call(run, args.first(), Args(args.positional[1:2]), node)
+
+
+_EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
+    "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.nn.parallel.data_parallel": _data_parallel,
+    "torch.nn.parallel": _data_parallel,  # as the module of the same name is spelled
+    "torch.autocast": _autocast,
+    "torch.amp.autocast": _autocast,
+    "torch.amp.autocast_mode.autocast": _autocast,
+    "torch.cuda.amp.autocast": _cuda_autocast,
+    "torch.cuda.amp.autocast_mode.autocast": _cuda_autocast,
+}

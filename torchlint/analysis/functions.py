@@ -1,0 +1,370 @@
+"""Calls of the project's own functions: what is bound to parameters, when a body is run, and what it returns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from torchlint.analysis import externs, instances, interpret, invoke, ir, objects
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.state import INIT, merge
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Const,
+    Container,
+    Criterion,
+    Extern,
+    Function,
+    Instance,
+    Items,
+    Layer,
+    Lazy,
+    Tensor,
+    Trail,
+    Tuple,
+    Union,
+    Unknown,
+    Value,
+    alternatives,
+    computed,
+    either,
+    is_batch,
+    union,
+)
+from torchlint.findings import NodeRef, StepRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+MAX_DEPTH = 30
+"""Calls nested deeper than this are not followed."""
+
+
+def call(run: Interpreter, function: Function, args: Args, node: ir.Node) -> Value:
+    """Call a function of the project: now if a loss may be called in it, else when its result is needed."""
+    is_init = isinstance(function.node, ir.FunctionDef) and function.node.name == "__init__"
+    if is_init or run.eager or _must_run_now(run, function, args):
+        return call_now(run, function, args, node)
+    at = run.ref(node)
+    frame = run.frame
+    assert isinstance(function.node, ir.FunctionDef)
+
+    assumed = run.heap.assumed
+
+    def compute() -> Value:
+        with run.enter(frame), run.assuming(assumed):
+            return call_now(run, function, args, node, quiet=True, at=at)
+
+    batched = any(is_batch(value) for value in args.all())
+    return Lazy(compute, [], batched, changes=not _SETTERS.isdisjoint(function.node.words))
+
+
+def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
+    definition = function.node
+    if isinstance(definition, ir.Lambda):
+        return True
+    if ir.THRESHOLD in definition.words:
+        return True
+    changes = not _CHANGERS.isdisjoint(definition.words)
+    for value in args.all():
+        for part in computed(value):
+            if isinstance(part, Criterion) or (changes and isinstance(part, Container)):
+                return True
+            if isinstance(part, Extern) and run.contracts.is_loss(run.program.canonical(part.name)):
+                return True
+            if run.program.thresholds.is_claimed(part):
+                return True
+            if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
+                return True
+            if isinstance(part, Instance) and criteria_of(run, part):
+                return True
+    if isinstance(function.receiver, Instance):
+        criteria = criteria_of(run, function.receiver)
+        if criteria and not definition.words.isdisjoint(
+            run.program.reaching(function.receiver.cls, frozenset(criteria))
+        ):
+            return True
+    if not run.program.relevant(definition, function.owner):
+        return False
+    return run.is_open(function) or id(definition) in run.program.makers
+
+
+_SETTERS = frozenset((ir.SETS_ATTRIBUTE, "setattr"))
+"""Words of a function that may change an object that it is given, or that it is a method of."""
+
+
+_CHANGERS = frozenset(
+    (ir.SETS_ITEM, ".append", ".extend", ".insert", ".update", ".add_module", ".setdefault", ".pop", ".clear")
+)
+"""Words of a function that may change a list or dict that it is given."""
+
+
+def holds_loss(run: Interpreter, value: Value) -> bool:
+    """Whether a value is a loss, or an object that holds one. Computes nothing lazy."""
+    return any(
+        isinstance(part, Criterion) or (isinstance(part, Instance) and bool(criteria_of(run, part)))
+        for part in (value.alternatives if isinstance(value, Union) else (value,))
+    )
+
+
+def criteria_of(run: Interpreter, instance: Instance) -> list[str]:
+    """The attributes of an object that hold a loss, with their dot."""
+    if INIT in run.heap.read(instance.id) and run.program.relevant(instance.cls.node):
+        objects.instance_cell(run, instance)
+    return [
+        f".{name}"
+        for name, value in run.heap.read(instance.id).items()
+        for part in (value.alternatives if isinstance(value, Union) else (value,))
+        if isinstance(part, Criterion)
+    ]
+
+
+def call_now(
+    run: Interpreter,
+    function: Function,
+    args: Args,
+    node: ir.Node,
+    quiet: bool = False,
+    at: NodeRef | None = None,
+) -> Value:
+    """Run a function's body with these arguments. `quiet` calls are made by nobody in sight."""
+    definition = function.node
+    program = run.program
+    name = definition.name if isinstance(definition, ir.FunctionDef) else "<lambda>"
+    if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
+        run.not_run(definition)
+        return Unknown(f"result of {name}", invoke.source(args))
+    needed = at is not None
+    if not quiet and _cannot_succeed(definition, args, function.receiver is not None):
+        return Unknown(f"call of {name} with missing arguments")
+    at = at or run.ref(node)
+    cell = program.new_cell()
+    program.parents[cell] = function.frame
+    frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
+    frame.branch = run.frame.branch
+    frame.function = function
+    frame.owner = function.owner
+    frame.assumed = run.heap.assumed
+    frame.autocast = run.frame.autocast
+    if isinstance(definition, ir.FunctionDef) and definition.decorators:
+        _decorated(run, frame, function, definition)
+    receiver = function.receiver
+    if isinstance(receiver, Instance):
+        mode = run.heap.read(receiver.id).get("training")
+        if isinstance(mode, Const):
+            frame.training = True if mode.value is True else None
+    if receiver is not None:
+        args = args.behind(receiver)
+    program.visited.add(id(definition))
+    run.stack.append(definition)
+    try:
+        bound = bind_parameters(run, function, args, None if quiet else StepRef(at, f"handed to `{name}`"))
+        run.heap.write(cell).update(bound)
+        with run.enter(frame):
+            if isinstance(definition, ir.Lambda):
+                result = run.eval(definition.body)
+            else:
+                result = _run_body(run, frame, definition)
+    finally:
+        run.stack.pop()
+    if not frame.captured:
+        run.heap.drop(cell)
+    if needed:
+        result = union(alternatives(result))
+    return handed(result, StepRef(at, f"returned by `{name}`"))
+
+
+def _decorated(run: Interpreter, frame: interpret.Frame, function: Function, definition: ir.FunctionDef) -> None:
+    """What a function's decorators say of how its body runs."""
+    for node in definition.decorators:
+        func = node.func if isinstance(node, ir.Call) else node
+        name = func.name if isinstance(func, (ir.Name, ir.Attribute)) else ""
+        if name in ("no_grad", "inference_mode"):
+            frame.training = None
+        elif name == "autocast":
+            around = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+            with run.enter(around):
+                frame.autocast = interpret.autocast_in(run.eval(node), frame.autocast)
+
+
+def _cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> bool:
+    """Whether a call lacks an argument, or has too many: it can only raise."""
+    if args.rest is not None or args.others is not None:
+        return False
+    params = definition.params[1:] if is_method else definition.params
+    places = [param for param in params if param.kind in ("positional", "any")]
+    if len(args.positional) > len(places) and not any(param.kind == "*" for param in params):
+        return True
+    return any(
+        param.default is None and param.kind in ("positional", "any", "keyword") and param.name not in args.keywords
+        for param in [*places[len(args.positional) :], *(p for p in params if p.kind == "keyword")]
+    )
+
+
+def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionDef) -> Value:
+    run.block(definition.body)
+    ends = list(frame.returns)
+    if run.state is not None:
+        ends.append((run.state, Const(None)))
+    before = frame.assumed.items()
+    values = [(value, frozenset(state.assumed.items() - before)) for state, value in ends]
+    run.state = merge([state for state, _ in ends])
+    if definition.generator:
+        return Items(union(frame.yields) if frame.yields else UNKNOWN)
+    if not ends:
+        # Every path raises: the caller is not reached either, but an abstract method says nothing about its overrides.
+        run.state = run.heap
+        return Unknown(f"{definition.name} only raises")
+    if len(values) > 1:
+        # A path that falls off the end or returns None or nothing at all beside others is an early exit.
+        known = [pair for pair in values if not _is_nothing(pair[0])]
+        values = known or values
+    return values[0][0] if len(values) == 1 else either(values)
+
+
+def _is_nothing(value: Value) -> bool:
+    """Whether a value is None, or one or several tensors without entries. Computes nothing lazy."""
+    if isinstance(value, Tuple):
+        return bool(value.items) and all(map(_is_nothing, value.items))
+    if isinstance(value, Tensor):
+        return value.shape is not None and 0 in value.shape.dims
+    return isinstance(value, Const) and value.value is None
+
+
+def handed(value: Value, step: StepRef) -> Value:
+    """A value with one more step on its way."""
+    if isinstance(value, Tensor):
+        if value.trail is None or value.kind in ("unknown", "loss"):
+            return value
+        return msgspec.structs.replace(value, trail=Trail(step, value.trail))
+    if isinstance(value, Union):
+        return Union(tuple(handed(part, step) for part in value.alternatives), value.guards)
+    if isinstance(value, Tuple):
+        return Tuple(tuple(handed(item, step) for item in value.items))
+    return value
+
+
+def bind_parameters(run: Interpreter, function: Function, args: Args, step: StepRef | None) -> dict[str, Value]:
+    """The arguments by parameter; missing ones take their defaults."""
+    bound: dict[str, Value] = {}
+    positional = list(args.positional)
+    keywords = dict(args.keywords)
+    for param in function.node.params:
+        if param.kind == "*":
+            rest = positional if args.rest is None else None
+            bound[param.name] = Tuple(tuple(rest)) if rest is not None else Items(args.rest or UNKNOWN)
+            positional = []
+        elif param.kind == "**":
+            pairs: list[tuple[Value | None, Value]] = [(Const(key), value) for key, value in keywords.items()]
+            if args.others is not None:
+                pairs.append((UNKNOWN, args.others))
+            bound[param.name] = objects.new_dict(run, pairs)
+        elif param.kind in ("positional", "any") and positional:
+            bound[param.name] = _passed(positional.pop(0), step)
+        elif param.name in keywords:
+            bound[param.name] = _passed(keywords.pop(param.name), step)
+        elif args.rest is not None and param.kind != "keyword":
+            bound[param.name] = args.rest
+        elif args.others is not None:
+            bound[param.name] = args.others
+        elif param.default is not None:
+            bound[param.name] = default_value(run, function, param)
+        else:
+            bound[param.name] = Unknown(f"parameter {param.name}", "parameter")
+    return bound
+
+
+def _passed(value: Value, step: StepRef | None) -> Value:
+    if step is None or isinstance(value, Lazy):
+        return value
+    return handed(value, step)
+
+
+def default_value(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
+    """A parameter's default, evaluated where the function was defined."""
+    if param.default is None:
+        return UNKNOWN
+    if isinstance(param.default, ir.Constant):
+        return Const(param.default.value)
+    frame = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+    if function.owner is not None:
+        frame = interpret.Frame(function.path, function.owner.frame, run.frame.key, run.frame.training)
+    with run.enter(frame):
+        return run.eval(param.default)
+
+
+def unknown_args(run: Interpreter, function: Function) -> Args:
+    """Arguments that stand for any call: unknown but for what annotations and defaults that are no settings say."""
+    args = Args()
+    params = function.node.params
+    if function.receiver is not None:
+        params = params[1:]
+    for param in params:
+        if param.kind in ("*", "**"):
+            continue
+        args.keywords[param.name] = _any_argument(run, function, param)
+    if isinstance(function.receiver, Instance) and isinstance(function.node, ir.FunctionDef) and params:
+        if function.node.name in _STEPS:
+            first = params[0].name
+            args.keywords[first] = _batch_after_hooks(
+                run, function.receiver, args.keywords.get(first, UNKNOWN), function.node
+            )
+    return args
+
+
+_STEPS = frozenset(("training_step", "validation_step", "test_step", "predict_step"))
+
+
+_BATCH_HOOKS = ("on_before_batch_transfer", "on_after_batch_transfer")
+
+
+def _batch_after_hooks(run: Interpreter, instance: Instance, batch: Value, node: ir.Node) -> Value:
+    """The batch that Lightning hands to a step: what the module's own hooks make of it."""
+    for name in _BATCH_HOOKS:
+        hook = objects.class_attribute(run, instance.cls, name)
+        if isinstance(hook, Function):
+            bound = Function(hook.node, hook.path, hook.frame, instance, hook.owner)
+            batch = call_now(run, bound, Args([batch, UNKNOWN]), node, quiet=True)
+    return batch
+
+
+def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
+    default = param.default
+    called = id(function.node) in run.program.visited
+    if (
+        default is not None
+        and not called
+        and not isinstance(default, (ir.Constant, ir.Sequence, ir.Mapping, ir.Unary, ir.Dots))
+    ):
+        value = default_value(run, function, param)
+        kinds = (Criterion, Layer, Function, Class, Instance)
+        if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in interpret.alternatives_now(value)):
+            return value
+    if param.annotation is not None:
+        made = _from_annotation(run, function, param.annotation)
+        if made is not None:
+            return made
+    if "one_hot" in param.name.lower() or "onehot" in param.name.lower():
+        # The one kind that names tell reliably; nothing else says what a function's caller encodes.
+        return Tensor("one_hot", f"parameter {param.name}", batched=True)
+    return Unknown(f"parameter {param.name}", "parameter")
+
+
+def _is_known_extern(run: Interpreter, value: Value) -> bool:
+    return isinstance(value, Extern) and run.knows(value.name)
+
+
+def _from_annotation(run: Interpreter, function: Function, annotation: ir.Expr) -> Value | None:
+    """An object of an annotated class that is a model of the project or a loss."""
+    if not isinstance(annotation, (ir.Name, ir.Attribute)):
+        return None
+    frame = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+    with run.enter(frame):
+        value = run.eval(annotation)
+        if isinstance(value, Class) and instances.is_module(value) and len(run.stack) < MAX_DEPTH // 2:
+            return instances.construct(run, value, None, annotation)
+        if isinstance(value, Extern) and value.name in run.contracts.loss_classes:
+            return externs.call(run, value.name, Args(), annotation)
+    return None

@@ -1,0 +1,144 @@
+"""Data sets and loaders: what a batch holds, out of what one item is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from torchlint.analysis import functions, invoke, ir, objects
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Const,
+    Container,
+    Function,
+    Instance,
+    Items,
+    Lazy,
+    Shape,
+    Tensor,
+    Tuple,
+    Unknown,
+    Value,
+    alternatives,
+    number_type,
+    union,
+)
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+def _tensor_dataset(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A data set of the rows of tensors."""
+    return Items(Tuple(tuple(objects.iterate(run, value)[0] for value in args.positional)))
+
+
+def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """Batches of a data set's items, which are computed when one is needed."""
+    dataset = args.get("dataset", 0)
+    if dataset is None:
+        return Unknown("batch of a loader", "batch")
+    frame, collate = run.frame, args.get("collate_fn", _COLLATE)
+
+    def compute() -> Value:
+        with run.enter(frame):
+            sample = _sample(run, dataset, node)
+            if collate is None or (isinstance(collate, Const) and collate.value is None):
+                return union([collated(run, part) for part in alternatives(sample)])
+            samples = objects.new_list(run, None, sample)
+            return _batched(run, invoke.call(run, collate, Args([samples]), node))
+
+    if isinstance(dataset, Items):
+        return Items(compute())
+    return Items(Lazy(compute, [], True))
+
+
+def _joined_datasets(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A data set of the items of several others, which are of one kind."""
+    return objects.iterate(run, args.first())[0]
+
+
+_COLLATE = 6
+"""The position of `collate_fn` among the arguments of a loader."""
+
+
+def _batched(run: Interpreter, made: Value) -> Value:
+    """What a project's own `collate_fn` made of a list of samples: each tensor in it holds any number of them."""
+    out: list[Value] = []
+    for part in alternatives(made):
+        if isinstance(part, Tensor):
+            single = part.shape is not None and part.shape.rank == 0
+            out.append(part if single else msgspec.structs.replace(part, batched=True))
+        elif isinstance(part, Tuple):
+            out.append(Tuple(tuple(_batched(run, item) for item in part.items)))
+        elif isinstance(part, Container) and part.kind == "list":
+            known = objects.iterate(run, part)[1]
+            out.append(
+                part if known is None else objects.new_list(run, [_batched(run, item) for item in known], UNKNOWN)
+            )
+        elif isinstance(part, Container) and part.kind == "dict" and "*" not in run.heap.read(part.id):
+            pairs: list[tuple[Value | None, Value]] = [
+                (Const(objects.literal(key)), _batched(run, value))
+                for key, value in objects.dict_values(run, part).items()
+            ]
+            out.append(objects.new_dict(run, pairs))
+        elif isinstance(part, Instance):
+            out.append(part)
+        else:
+            out.append(Unknown("batch of a loader", "batch"))
+    return union(out)
+
+
+def _sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
+    """An item of a data set."""
+    out: list[Value] = []
+    for part in alternatives(dataset):
+        if isinstance(part, Instance):
+            method = objects.class_attribute(run, part.cls, "__getitem__")
+            if isinstance(method, Function):
+                bound = Function(method.node, method.path, method.frame, part, method.owner)
+                out.append(functions.call_now(run, bound, Args([objects.DIMENSION]), node, quiet=True))
+                continue
+        if isinstance(part, (Items, Container)) and not (isinstance(part, Container) and part.kind == "dict"):
+            out.append(objects.iterate(run, part)[0])
+        else:
+            out.append(Unknown("item of a data set", "batch"))
+    return union(out) if out else UNKNOWN
+
+
+def collated(run: Interpreter, sample: Value) -> Value:
+    """A batch of samples, as the default `collate_fn` makes it: one more dimension in front."""
+    if isinstance(sample, Tensor):
+        shape = sample.shape
+        batch = None if shape is None else Shape((None, *shape.dims)) if not shape.open else shape
+        return msgspec.structs.replace(sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None)
+    if isinstance(sample, Const) and isinstance(sample.value, (int, float)):
+        dtype = "float" if isinstance(sample.value, float) else "int"
+        return Tensor(shape=Shape((None,)), dtype=dtype, batched=True)  # type: ignore[arg-type]
+    number = number_type(sample)
+    if number is not None:
+        return Tensor(shape=Shape((None,)), dtype=number, batched=True)
+    if isinstance(sample, Tuple):
+        items = [union([collated(run, part) for part in alternatives(item)]) for item in sample.items]
+        return Tuple(tuple(items))
+    if isinstance(sample, Container) and sample.kind == "dict" and "*" not in run.heap.read(sample.id):
+        pairs: list[tuple[Value | None, Value]] = [
+            (Const(objects.literal(key)), union([collated(run, part) for part in alternatives(value)]))
+            for key, value in objects.dict_values(run, sample).items()
+        ]
+        return objects.new_dict(run, pairs)
+    return Unknown("batch of a loader", "batch")
+
+
+FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
+    "torch.utils.data.TensorDataset": _tensor_dataset,
+    "torch.utils.data.DataLoader": _loader,
+    "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
+    "torch.utils.data.dataloader.DataLoader": _loader,
+    "torch.utils.data.Subset": lambda run, args, node: args.first(),
+    "torch.utils.data.random_split": lambda run, args, node: Items(args.first()),
+    "torch.utils.data.ConcatDataset": _joined_datasets,
+}

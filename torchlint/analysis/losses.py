@@ -1,0 +1,110 @@
+"""Losses: made with options, and called, which is what the rules judge."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import ir, operate, shapes
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.calls import Construction, LossCall
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Criterion,
+    Shape,
+    Tensor,
+    Trail,
+    Unknown,
+    Value,
+    alternatives,
+    either,
+    guarded,
+    may_learn,
+    narrow,
+)
+from torchlint.contracts import Loss
+from torchlint.findings import StepRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+def make(run: Interpreter, loss: Loss, name: str, args: Args, node: ir.Node) -> Criterion:
+    options: dict[str, Value] = dict(zip(loss.options, args.positional, strict=False))
+    options.update(args.keywords)
+    if args.others is not None or args.rest is not None:
+        options["**"] = UNKNOWN
+    at, spelled = run.ref(node), operate.spelled(name)
+    if options and Construction in run.watched:
+        given = tuple(args.positional)
+        training = run.frame.training
+        run.record(Construction(at, spelled, training, loss=loss, args=options, positional=given))
+    return Criterion(loss, options, spelled, Trail(StepRef(at, f"`{spelled}` is made")))
+
+
+def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> Value:
+    """A call of a loss: what flows in is judged here."""
+    loss = criterion.loss
+    values: dict[str, Value] = {}
+    names = [arg.name for arg in loss.args]
+    if len(args.positional) > len(names) and not criterion.functional and _is_of_torch(loss):
+        return Unknown("call of a loss with too many arguments")  # another loss is meant here
+    for name, value in zip(names, args.positional, strict=False):
+        values[name] = value
+    for arg in loss.args:
+        for name in (arg.name, *arg.also):
+            if name in args.keywords:
+                values[arg.name] = args.keywords[name]
+    assumed = run.heap.assumed
+    if assumed:
+        values = {name: narrow(either(guarded(value)), assumed) for name, value in values.items()}
+    options = dict(criterion.options)
+    if criterion.functional:
+        options.update(zip(loss.function_options, args.positional[len(names) :], strict=False))
+        options.update({key: value for key, value in args.keywords.items() if key in loss.function_options})
+    if args.rest is not None or args.others is not None:
+        for name in names:
+            values.setdefault(name, UNKNOWN)
+    full = any("drop_last" in run.program.words(part) for part in {*run.frame.key} if isinstance(part, str))
+    record = LossCall(
+        run.ref(node),
+        criterion.name,
+        run.frame.training,
+        loss=loss,
+        args=values,
+        options=options,
+        made=criterion.trail,
+        full_batches=full,
+        autocast=run.frame.autocast,
+    )
+    run.record(record)
+    return _loss_value(run, record)
+
+
+def _is_of_torch(loss: Loss) -> bool:
+    """Whether a loss is torch's own, whose parameters are all known."""
+    return any(name.startswith("torch.nn.") for name in loss.classes)
+
+
+def _loss_value(run: Interpreter, record: LossCall) -> Value:
+    reduction = record.reduction
+    shape = None
+    if reduction not in ("none", None):
+        shape = Shape(())
+    elif reduction is not None and record.loss.shapes != "index":
+        shape = shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
+    attached = any(map(may_learn, record.args.values()))
+    cuts = [part.cut for part in record.arg("input") if isinstance(part, Tensor)]
+    return Tensor(
+        "loss",
+        record.name,
+        shape=shape,
+        dtype="float",
+        attached=attached,
+        cut=cuts[0] if not attached and cuts and None not in cuts else None,
+        loss=record.loss,
+        per_sample=record.at if reduction == "none" and shape != Shape(()) else None,
+    )
+
+
+def is_loss(value: Value) -> bool:
+    return all(isinstance(part, Tensor) and part.kind == "loss" for part in alternatives(value))

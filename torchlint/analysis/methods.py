@@ -1,0 +1,253 @@
+"""Methods of what is not of the project: tensors, modules, lists and dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from torchlint.analysis import instances, invoke, ir, losses, objects, operate, registries, shapes
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Const,
+    Container,
+    Criterion,
+    Function,
+    Instance,
+    Items,
+    Layer,
+    Method,
+    ModuleValue,
+    Partial,
+    Size,
+    Super,
+    Tensor,
+    Tuple,
+    Unknown,
+    Value,
+    alternatives,
+    is_batch,
+    join,
+    union,
+)
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+_SAME = frozenset(
+    "to cuda cpu half float double bfloat16 share_memory requires_grad_ apply type to_empty xpu compile _apply".split()
+)
+
+
+_ADDING = frozenset(("add_module", "append", "extend", "insert", "pop", "register_module"))
+
+
+_SAFE_ON_TEXT: dict[str, Callable[[str], str]] = {"lower": str.lower, "upper": str.upper, "strip": str.strip}
+
+
+def call(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:
+    if isinstance(receiver, Container):
+        return _container_method(run, receiver, name, args, node)
+    if isinstance(receiver, (Instance, Layer, Criterion)):
+        return _module_method(run, receiver, name, args, node)
+    if isinstance(receiver, Super):
+        return _super_method(run, receiver, name, args, node)
+    if isinstance(receiver, Method) and isinstance(receiver.receiver, Layer) and receiver.receiver.cell:
+        if name in _ADDING:
+            run.heap.write(receiver.receiver.cell)[receiver.name] = UNKNOWN
+    if isinstance(receiver, Tensor):
+        return _tensor_method(run, receiver, name, args, node)
+    if isinstance(receiver, Unknown):
+        return _unknown_method(run, receiver, name, args, node)
+    if isinstance(receiver, Const) and isinstance(receiver.value, str):
+        simple = _SAFE_ON_TEXT.get(name)
+        return Const(simple(receiver.value)) if simple is not None and not args.positional else Unknown("text")
+    if isinstance(receiver, (Function, ModuleValue, Partial)):
+        return invoke.call(run, receiver, args, node) if name == "__call__" else UNKNOWN
+    invoke.escape(run, args)
+    return Unknown(f"result of {name}")
+
+
+def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, node: ir.Node) -> Value:
+    if name in _SAME or name in ("train", "eval", "detach", "clone", "contiguous"):
+        if name != "detach":
+            return receiver
+    op = run.contracts.op_methods.get(name)
+    if op is not None:
+        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
+        return operate.apply(run, bound, node)
+    if name in ("numpy", "tolist", "item"):
+        origin = None if receiver is UNKNOWN else receiver
+        cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
+        return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut)
+    if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
+        # What a gradient scaler gives is the loss, larger.
+        return args.positional[0]
+    if name == "prepare" and args.positional:
+        # What `accelerate` prepares is used like what it is given.
+        return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
+    invoke.escape(run, args)
+    if name in ("size", "dim", "numel"):
+        return objects.DIMENSION if args.positional or name != "size" else Items(objects.DIMENSION)
+    run.unresolved(node, receiver)
+    source = receiver.source if receiver.source != "other" else invoke.source(args)
+    return Unknown(f"result of {name}", source, receiver.cause)
+
+
+def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:
+    op = run.contracts.op_methods.get(name)
+    if op is not None:
+        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
+        return operate.apply(run, bound, node)
+    if name == "size":
+        if args.positional:
+            number = shapes.const_int(args.positional[0])
+            dims = receiver.shape.dims if receiver.shape is not None and not receiver.shape.open else ()
+            if number is not None and -len(dims) <= number < len(dims) and isinstance(dims[number], int):
+                return Const(dims[number])
+            return objects.DIMENSION
+        return Size(receiver)
+    if name in ("item", "tolist", "numpy"):
+        origin = receiver if receiver.kind == "unknown" and receiver.origin is None else receiver.origin
+        cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
+        return msgspec.structs.replace(
+            receiver, attached=False, squeezed=None, flattened=None, origin=origin, per_sample=None, cut=cut
+        )
+    if name in ("dim", "numel", "nelement", "ndimension"):
+        return objects.DIMENSION
+    if name in ("backward", "requires_grad_", "retain_grad", "register_hook"):
+        return receiver
+    return Tensor(batched=receiver.batched)
+
+
+def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:
+    if name in _SAME:
+        return receiver
+    if name in ("forward", "__call__"):
+        if isinstance(receiver, Instance):
+            return instances.call_foreign(run, receiver, args, node)
+        return invoke.call_one(run, receiver, args, node)
+    if name in ("train", "eval"):
+        if isinstance(receiver, Instance):
+            mode = args.first() if name == "train" and args.positional else Const(name == "train")
+            objects.instance_cell(run, receiver)
+            run.heap.write(receiver.id)["training"] = mode
+        return receiver
+    if isinstance(receiver, Instance):
+        if name in ("add_module", "register_module", "register_buffer", "register_parameter"):
+            key, value = args.get("name", 0), args.get("module", 1) or args.get("tensor", 1) or UNKNOWN
+            if isinstance(key, Const):
+                objects.set_attribute(run, receiver, str(key.value), value)
+            return Const(None)
+        if name in ("children", "modules"):
+            cell = objects.instance_cell(run, receiver)
+            return Items(union([v for v in cell.values() if isinstance(v, (Instance, Layer, Container))]))
+        if name in ("append", "extend", "insert") and "<items>" in objects.instance_cell(run, receiver):
+            inner = Container(receiver.id, "list")
+            return _container_method(run, inner, name, args, node)
+    invoke.escape(run, args)
+    return Unknown(f"result of {name}")
+
+
+def _super_method(run: Interpreter, receiver: Super, name: str, args: Args, node: ir.Node) -> Value:
+    """A method that only a library's class has."""
+    for part in alternatives(receiver.instance):
+        if not isinstance(part, Instance):
+            continue
+        if name == "__init__":
+            instances.base_init(run, part, args, node)
+            return Const(None)
+        if name == "__setattr__" and len(args.positional) == 2 and isinstance(args.positional[0], Const):
+            objects.set_attribute(run, part, str(args.positional[0].value), args.positional[1])
+            return Const(None)
+        return _module_method(run, part, name, args, node)
+    return Unknown(f"result of {name}")
+
+
+def _container_method(run: Interpreter, receiver: Container, name: str, args: Args, node: ir.Node) -> Value:
+    if receiver.kind == "dict":
+        return _dict_method(run, receiver, name, args, node)
+    if name == "append":
+        objects.append(run, receiver, [args.first()])
+    elif name in ("extend",):
+        objects.extend(run, receiver, args.first())
+    elif name == "add_module":
+        value = args.get("module", 1) or UNKNOWN
+        objects.append(run, receiver, [value])
+        key = args.get("name", 0)
+        if isinstance(key, Const):
+            run.heap.write(receiver.id)[str(key.value)] = value
+    elif name == "insert":
+        value = args.get("", 1) or UNKNOWN
+        if shapes.const_int(args.first()) == 0:
+            objects.set_contents(run, receiver, _prepended(run, receiver, value))
+        else:
+            objects.set_contents(run, receiver, Items(join(objects.iterate(run, receiver)[0], value)))
+    elif name == "pop":
+        number = shapes.const_int(args.first()) if args.positional else -1
+        result = objects.item(run, receiver, number) if number is not None else UNKNOWN
+        objects.set_contents(run, receiver, Items(objects.iterate(run, receiver)[0]))
+        return result
+    elif name in ("copy",):
+        return receiver
+    elif name in ("clear",):
+        objects.set_contents(run, receiver, Tuple(()))
+    elif name in ("train", "eval") or name in _SAME:
+        return receiver
+    elif name in ("forward", "__call__") and receiver.kind == "sequential":
+        return invoke.call_one(run, receiver, args, node)
+    elif name in ("children", "modules", "__iter__"):
+        return objects.list_contents(run, receiver)
+    elif name in ("remove", "sort", "reverse", "__setitem__", "__delitem__"):
+        objects.set_contents(run, receiver, Items(objects.iterate(run, receiver)[0]))
+    else:
+        return Unknown(f"result of {name}")
+    return receiver if receiver.kind == "sequential" else Const(None)
+
+
+def _prepended(run: Interpreter, receiver: Container, value: Value) -> Value:
+    out: list[Value] = []
+    for part in alternatives(objects.list_contents(run, receiver)):
+        if isinstance(part, Tuple):
+            out.append(Tuple((value, *part.items)))
+        else:
+            out.append(Items(join(part.element if isinstance(part, Items) else UNKNOWN, value)))
+    return union(out)
+
+
+def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, node: ir.Node) -> Value:
+    registered = registries.method(run, receiver, name, args, node)
+    if registered is not None:
+        return registered
+    if name in ("get", "pop", "__getitem__"):
+        found = objects.read_key(run, receiver, args.first())
+        default = args.get("default", 1)
+        if default is not None and isinstance(found, Unknown):
+            return join(found, default) if found.reason != "missing key" else default
+        return found
+    if name == "setdefault":
+        objects.write_key(run, receiver, args.first(), args.get("", 1) or Const(None))
+        return objects.read_key(run, receiver, args.first())
+    if name == "update":
+        for value in args.positional:
+            objects.update(run, receiver, value)
+        for key, value in args.keywords.items():
+            objects.write_key(run, receiver, Const(key), value)
+        return Const(None)
+    entries = objects.dict_values(run, receiver)
+    complete = "*" not in run.heap.read(receiver.id)
+    if name == "items":
+        rows = [Tuple((Const(objects.literal(key)), value)) for key, value in entries.items()]
+        return Tuple(tuple(rows)) if complete else Items(Tuple((UNKNOWN, objects.read_key(run, receiver, UNKNOWN))))
+    if name == "values":
+        return Tuple(tuple(entries.values())) if complete else Items(objects.read_key(run, receiver, UNKNOWN))
+    if name == "keys":
+        return Tuple(tuple(Const(objects.literal(key)) for key in entries)) if complete else Items(UNKNOWN)
+    if name in ("train", "eval", "copy") or name in _SAME:
+        return receiver
+    held = entries.get(repr(name))
+    if held is not None:
+        return invoke.call(run, held, args, node)
+    return Unknown(f"result of {name}")
