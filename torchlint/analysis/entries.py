@@ -17,7 +17,7 @@ from torchlint.analysis.thresholds import ROUNDING, fraction_compared
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
-from torchlint.findings import Finding, Plan
+from torchlint.findings import Finding, Plan, StepRef, doubtful
 from torchlint.project import Project
 
 
@@ -35,6 +35,8 @@ class Recorder(Interpreter):
         if found and isinstance(event, (Arithmetic, OpCall)) and self.program.only_shown(event.at):
             found = []  # no part of a loss
         self.program.findings[key] = found
+        if isinstance(event, LossCall):
+            self.program.chosen.note(key, self.heap.assumed, (finding.code for finding in found))
         self._note(key, event)
         for judged in self.choices:
             judged.keys.append(key)
@@ -89,6 +91,7 @@ class Entries:
         """What was found so far, each finding once."""
         for key, event, sure in self.program.thresholds.misplaced():
             self.program.findings[key] = judge(event, sure)
+        self._doubt_what_settings_choose()
         out: dict[tuple[object, ...], Finding] = {}
         plans: dict[tuple[object, ...], list[dict[str, Plan | None]]] = {}
         for key, found in self.program.findings.items():
@@ -100,6 +103,15 @@ class Entries:
                     alike = all(codes.get(finding.code) == finding.plan for codes in plans[_site(key)])
                     out[finding.code, finding.at] = msgspec.structs.replace(finding, alike=alike)
         return tuple(out.values())
+
+    def _doubt_what_settings_choose(self) -> None:
+        """Make findings likely that depend on settings which are not in sight, and on which all may be well."""
+        findings = self.program.findings
+        for key, code in self.program.chosen.doubtful():
+            findings[key] = [
+                doubtful(found, StepRef(found.at, _BY_SETTING)) if found.code == code else found
+                for found in findings[key]
+            ]
 
     def callers(self) -> list[str]:
         """Of these files, those that import what has loss calls whose input only a caller knows; then known as roots."""
@@ -203,6 +215,8 @@ class Entries:
         for method in (*objects.methods_to_loss(run, cls), *objects.methods_to_threshold(run, cls)):
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
+
+_BY_SETTING = "it depends on a setting that the caller gives and the code does not show"
 
 _ROUNDS = 2
 _CALLERS_AT_LEAST = 200_000

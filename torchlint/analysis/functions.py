@@ -21,6 +21,7 @@ from torchlint.analysis.values import (
     Items,
     Layer,
     Lazy,
+    Source,
     Tensor,
     Trail,
     Tuple,
@@ -268,12 +269,17 @@ def bind_parameters(run: Interpreter, function: Function, args: Args, step: Step
         elif args.rest is not None and param.kind != "keyword":
             bound[param.name] = args.rest
         elif args.others is not None:
-            bound[param.name] = args.others
+            bound[param.name] = _one_of(args.others, param.name)
         elif param.default is not None:
             bound[param.name] = default_value(run, function, param)
         else:
             bound[param.name] = Unknown(f"parameter {param.name}", "parameter")
     return bound
+
+
+def _one_of(others: Value, name: str) -> Value:
+    """One of the keywords that a call hands over unseen."""
+    return Unknown(f"parameter {name}", "setting") if others is UNKNOWN else others
 
 
 def _passed(value: Value, step: StepRef | None) -> Value:
@@ -295,7 +301,7 @@ def default_value(run: Interpreter, function: Function, param: ir.Parameter) -> 
         return run.eval(param.default)
 
 
-def unknown_args(run: Interpreter, function: Function) -> Args:
+def unknown_args(run: Interpreter, function: Function, source: Source = "parameter") -> Args:
     """Arguments that stand for any call: unknown but for what annotations and defaults that are no settings say."""
     args = Args()
     params = function.node.params
@@ -304,7 +310,7 @@ def unknown_args(run: Interpreter, function: Function) -> Args:
     for param in params:
         if param.kind in ("*", "**"):
             continue
-        args.keywords[param.name] = _any_argument(run, function, param)
+        args.keywords[param.name] = _any_argument(run, function, param, source)
     if isinstance(function.receiver, Instance) and isinstance(function.node, ir.FunctionDef) and params:
         if function.node.name in _STEPS:
             first = params[0].name
@@ -330,7 +336,7 @@ def _batch_after_hooks(run: Interpreter, instance: Instance, batch: Value, node:
     return batch
 
 
-def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> Value:
+def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, source: Source) -> Value:
     default = param.default
     called = id(function.node) in run.program.visited
     if (
@@ -349,7 +355,7 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter) -> 
     if "one_hot" in param.name.lower() or "onehot" in param.name.lower():
         # The one kind that names tell reliably; nothing else says what a function's caller encodes.
         return Tensor("one_hot", f"parameter {param.name}", batched=True)
-    return Unknown(f"parameter {param.name}", "parameter")
+    return Unknown(f"parameter {param.name}", source)
 
 
 def _is_known_extern(run: Interpreter, value: Value) -> bool:

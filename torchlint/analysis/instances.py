@@ -18,6 +18,7 @@ from torchlint.analysis.values import (
     Instance,
     Items,
     Layer,
+    Source,
     Tensor,
     Tuple,
     Unknown,
@@ -35,8 +36,11 @@ def is_module(cls: Class) -> bool:
     return any(isinstance(base, Extern) and base.name.endswith("Module") for base in foreign_bases(cls))
 
 
-def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) -> Value:
-    """Make an object; args of None stand for any. `__init__` runs when an attribute is first read, if it calls no loss."""
+def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node, source: Source = "parameter") -> Value:
+    """Make an object; args of None stand for any, of this source.
+
+    `__init__` runs when an attribute is first read, if it calls no loss.
+    """
     if args is not None:
         for base in foreign_bases(cls):
             wrapper = run.contracts.wrappers.get(base.name) if isinstance(base, Extern) else None
@@ -53,7 +57,7 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node) ->
 
         def initialise() -> Value:
             with run.enter(frame):
-                given = functions.unknown_args(run, bound) if args is None else args
+                given = functions.unknown_args(run, bound, source) if args is None else args
                 return functions.call_now(run, bound, given, node, quiet=args is None, at=at)
 
         entries[INIT] = operate.later(initialise)

@@ -689,7 +689,7 @@ _ARITHMETIC: dict[str, Callable[[float, float], object]] = {
 def _combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
     lefts, rights = alternatives(left), alternatives(right)
     if not any(isinstance(part, Tensor) for part in (*lefts, *rights)):
-        known = [part for part in (*lefts, *rights) if isinstance(part, Unknown) and part.source != "other"]
+        known = [part for part in (*lefts, *rights) if isinstance(part, Unknown) and is_batch(part)]
         if len(lefts) == len(rights) == 1 and isinstance(lefts[0], Const) and isinstance(rights[0], Const):
             return _fold(op, lefts[0].value, rights[0].value)
         return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
+from torchlint.analysis.settings import Chosen
 from torchlint.analysis.shown import only_shown
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
@@ -70,6 +71,7 @@ class Program:
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.thresholds = Thresholds()
+        self.chosen = Chosen()
         self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()
         self.makers: set[int] = set()

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from torchlint.analysis.program import ModuleInfo, Program
 
 _MARK = "<registry>"
-_CONFIG_AND_REGISTRY = 2
+_PARAMETERS = ("cfg", "registry", "default_args")
+"""What a library's registry builds from, in the order in which it is given."""
 
 WORD = "regist"
 """What the names of registries and of the functions that put something into one have in common."""
@@ -130,25 +131,33 @@ def build(run: Interpreter, registry: Container, args: Args, node: ir.Node) -> V
     settings = [part for part in alternatives(config) if isinstance(part, Container) and part.kind == "dict"]
     known = [objects.read_key(run, part, Const("type")) for part in settings]
     named: Value = union(known) if known and len(known) == len(alternatives(config)) else UNKNOWN
-    alone = not args.keywords.keys() - {"cfg", "registry"} and len(args.positional) <= _CONFIG_AND_REGISTRY
-    given = _settings(run, settings[0]) if alone and len(settings) == len(alternatives(config)) == 1 else None
+    given = _settings(run, settings[0], args) if len(settings) == len(alternatives(config)) == 1 else None
     made = []
     parts = alternatives(objects.read_key(run, registry, named))
     for part in [part for part in parts if not _is_running(run, part)] or parts:
         if isinstance(part, Class):
-            made.append(instances.construct(run, part, given, node))
+            made.append(instances.construct(run, part, given, node, "setting"))
         elif isinstance(part, Function):
-            made.append(functions.call(run, part, functions.unknown_args(run, part), node))
+            made.append(functions.call(run, part, functions.unknown_args(run, part, "setting"), node))
         else:
             made.append(invoke.call(run, part, Args(others=UNKNOWN), node))
     return union(made)
 
 
-def _settings(run: Interpreter, config: Container) -> Args | None:
+def _settings(run: Interpreter, config: Container, args: Args) -> Args | None:
     """The arguments that a configuration holds; None, which stands for any, if its entries are not all known."""
-    if objects.is_open(run, config):
+    if args.keywords.keys() - {*_PARAMETERS} or len(args.positional) > len(_PARAMETERS):
         return None
-    entries = {str(objects.literal(key)): value for key, value in objects.dict_values(run, config).items()}
+    entries: dict[str, Value] = {}
+    defaults = alternatives(args.get("default_args", 2) or Const(None))
+    if len(defaults) > 1:
+        return None
+    for part in (*defaults, config):
+        if isinstance(part, Const) and part.value is None:
+            continue
+        if not isinstance(part, Container) or part.kind != "dict" or objects.is_open(run, part):
+            return None
+        entries |= {str(objects.literal(key)): value for key, value in objects.dict_values(run, part).items()}
     return Args(keywords={key: value for key, value in entries.items() if key != "type"})
 
 

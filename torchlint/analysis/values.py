@@ -117,15 +117,16 @@ class Union(Value, frozen=True, eq=False):
     guards: tuple[Guard, ...] = ()
 
 
-Source = Literal["parameter", "batch", "other"]
+Source = Literal["parameter", "batch", "setting", "other"]
 
 
 class Unknown(Value, frozen=True, eq=False):
     """Anything. `reason` says why, for people; `source` where it comes from.
 
     "parameter" is a parameter of the function where the analysis began, or a part of one; "batch" an item of something
-    unknown that a loop goes over. Both have a first dimension that varies from call to call. `cause` is where the analysis
-    lost sight of it, noted only where coverage is asked for.
+    unknown that a loop goes over. Both have a first dimension that varies from call to call. "setting" is what a caller in
+    sight gives by settings that the code does not show, as `**config` does. `cause` is where the analysis lost sight of it,
+    noted only where coverage is asked for.
     """
 
     reason: str = ""
@@ -612,6 +613,13 @@ def cause_of(value: Value | None) -> StepRef | None:
     return value.cause if isinstance(value, (Unknown, Tensor)) else None
 
 
+def is_setting(subject: object) -> bool:
+    """Whether what a test looks at is, or is taken from, what a caller gives by settings that the code does not show."""
+    while isinstance(subject, tuple) and subject:
+        subject = subject[0]
+    return isinstance(subject, Unknown) and subject.source == "setting"
+
+
 def number_type(value: Value) -> Literal["float", "int"] | None:
     """Which type of number a value is that the code does not fix; None if it is none."""
     if not isinstance(value, Unknown):
@@ -656,7 +664,7 @@ def is_batch(value: Value) -> bool:
 
 _BATCH: dict[type, Callable[[Any], bool]] = {
     Tensor: lambda value: value.batched,
-    Unknown: lambda value: value.source != "other",
+    Unknown: lambda value: value.source in ("parameter", "batch"),
     Lazy: lambda value: is_batch(value.result[0]) if value.result else value.batched,
     Union: lambda value: any(is_batch(part) for part in value.alternatives),
 }
