@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import externs, functions, interpret, invoke, ir, losses, objects, operate
@@ -101,7 +102,17 @@ def base_init(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -
 
 
 def call(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> Value:
-    for name in ("__call__", "forward"):
+    """Call an object: its class's `__call__`, else `forward`, else what it inherits from a library."""
+    return _call_first(run, instance, ("__call__", "forward"), args, node)
+
+
+def call_module(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> Value:
+    """`nn.Module.__call__` of an object, named as such: it calls `forward`."""
+    return _call_first(run, instance, ("forward",), args, node)
+
+
+def _call_first(run: Interpreter, instance: Instance, names: Sequence[str], args: Args, node: ir.Node) -> Value:
+    for name in names:
         found = objects.class_attribute(run, instance.cls, name)
         own = run.heap.read(instance.id).get(name)
         if own is not None:

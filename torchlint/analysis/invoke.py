@@ -21,6 +21,7 @@ from torchlint.analysis.calls import Backward
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
+    Const,
     Container,
     Criterion,
     Extern,
@@ -219,6 +220,9 @@ def _super(run: Interpreter, args: Args) -> Value:
 def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     """Call a value: every function that it may be, each from the present state."""
     parts = guarded(callee)
+    if len(parts) > 1:
+        # None cannot be called: it is not what this call has.
+        parts = tuple(each for each in parts if not (isinstance(each[0], Const) and each[0].value is None)) or parts
     if len(parts) == 1:
         return call_one(run, parts[0][0], args, node)
     results: list[tuple[Value, Guard]] = []

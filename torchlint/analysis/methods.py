@@ -127,7 +127,8 @@ def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, nod
         return receiver
     if name in ("forward", "__call__"):
         if isinstance(receiver, Instance):
-            return instances.call_foreign(run, receiver, args, node)
+            inherited = instances.call_module if name == "__call__" else instances.call_foreign
+            return inherited(run, receiver, args, node)
         return invoke.call_one(run, receiver, args, node)
     if name in ("train", "eval"):
         if isinstance(receiver, Instance):
@@ -223,10 +224,10 @@ def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, n
         return registered
     if name in ("get", "pop", "__getitem__"):
         found = objects.read_key(run, receiver, args.first())
-        default = args.get("default", 1)
-        if default is not None and isinstance(found, Unknown):
-            return join(found, default) if found.reason != "missing key" else default
-        return found
+        default = args.get("default", 1) or (Const(None) if name == "get" else None)
+        if default is None or objects.has_key(run, receiver, args.first()):
+            return found
+        return default if isinstance(found, Unknown) and found.reason == "missing key" else join(found, default)
     if name == "setdefault":
         objects.write_key(run, receiver, args.first(), args.get("", 1) or Const(None))
         return objects.read_key(run, receiver, args.first())

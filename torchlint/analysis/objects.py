@@ -359,7 +359,7 @@ _MODULE_METHODS = frozenset(
     "to cuda cpu half float double bfloat16 share_memory requires_grad_ apply type to_empty train eval add_module "
     "register_module register_buffer register_parameter parameters named_parameters state_dict load_state_dict children "
     "named_children modules named_modules zero_grad save_hyperparameters log log_dict buffers append extend insert "
-    "manual_backward post_init xpu compile".split()
+    "manual_backward post_init xpu compile __call__".split()
 )
 
 
@@ -436,6 +436,11 @@ def read_key(run: Interpreter, container: Container, key: Value) -> Value:
         return entries.get(name) or entries.get(_ANY) or Unknown("missing key")
     values = [value for entry, value in entries.items() if entry[:1] in ("=", _ANY)]
     return union(values) if values else UNKNOWN
+
+
+def has_key(run: Interpreter, container: Container, key: Value) -> bool:
+    """Whether a dict certainly has an entry under this key."""
+    return _key(key) in run.heap.read(container.id)
 
 
 def dict_values(run: Interpreter, container: Container) -> dict[str, Value]:
