@@ -16,6 +16,7 @@ from torchlint.errors import UserError
 
 if TYPE_CHECKING:
     from torchlint.baseline import Baseline
+    from torchlint.cache import Cache
     from torchlint.config import Settings
     from torchlint.coverage import Coverage
     from torchlint.diagnostics import Diagnostic
@@ -162,6 +163,8 @@ def cli() -> None:
     help="The path of what is read from standard input ('-').",
 )
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes, until Ctrl-C.")
+@click.option("--no-cache", is_flag=True, help="Neither use nor keep what was found before.")
+@click.option("--cache-dir", metavar="FOLDER", help="Where that is kept.  [default: .torchlint_cache]")
 @click.option("--quiet", "-q", is_flag=True, help="Report only the findings.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 def check(  # one parameter per option
@@ -178,6 +181,8 @@ def check(  # one parameter per option
     isolated: bool,
     stdin_filename: str | None,
     watch: bool,
+    no_cache: bool,
+    cache_dir: str | None,
     quiet: bool,
     no_progress: bool,
     **overrides: Any,
@@ -216,7 +221,7 @@ def check(  # one parameter per option
             if fix or diff:
                 fixed = engine.fix(paths, settings, unsafe=unsafe_fixes, **asked)
             else:
-                report = engine.check(paths, settings, **asked)
+                report = engine.check(paths, settings, **asked, cache=_cache(settings, cache_dir, off=no_cache))
     if diff:
         return _show_diff(fixed, quiet=quiet, exit_zero=exit_zero)
     told = ""
@@ -233,6 +238,33 @@ def check(  # one parameter per option
     if exit_zero and not report.incomplete:
         return 0
     return report.exit_code
+
+
+def _cache(settings: Settings, folder: str | None, *, off: bool) -> Cache | None:
+    """Where what is found is kept: beside the configuration, or in the working folder."""
+    if off:
+        return None
+    from torchlint.cache import NAME, Cache  # noqa: PLC0415  # hashlib: 4 ms
+
+    return Cache(folder or os.path.join(settings.root, NAME))
+
+
+@cli.command()
+@click.option("--cache-dir", metavar="FOLDER", help="Where it is.  [default: .torchlint_cache]")
+@click.option("--config", metavar="FILE", shell_complete=completion.files, help="Read the settings from this file.")
+def clean(cache_dir: str | None, config: str | None) -> int:
+    """Remove the cache: what `check` found, kept for the next run. It goes in any case when it gets old."""
+    with _faults():
+        cache = _cache(_settings((".",), config, False, {}), cache_dir, off=False)
+    assert cache is not None
+    try:
+        removed = cache.clear()
+    except OSError as error:
+        raise _Fault(f"{cache.folder}: {error.strerror or error}") from error
+    if not removed and os.path.exists(cache.folder):
+        raise _Fault(f"{cache.folder}: is no cache of torchlint, and stays")
+    _say(f"{'Removed' if removed else 'There is no'} {os.path.normpath(cache.folder)}")
+    return 0
 
 
 @cli.command()

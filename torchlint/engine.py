@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress as passing
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchlint import data
@@ -11,6 +12,7 @@ from torchlint.config import Selection, Settings, codes_for, selection
 from torchlint.coverage import Coverage, Seen, Sight
 from torchlint.diagnostics import Diagnostic, Edit, Fix, Place, Problem, Step
 from torchlint.discover import STDIN, Missed, discover, may_suppress, searcher
+from torchlint.folders import Folders
 from torchlint.source import Source, SourceError, from_bytes, is_notebook, read_bytes
 
 if TYPE_CHECKING:
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from torchlint.analysis.coverage import Observed
     from torchlint.analysis.spans import Span
     from torchlint.baseline import Baseline, Entry
+    from torchlint.cache import Cache
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
+    from torchlint.kept import Keeper, Kept, Look
     from torchlint.rulebook import Rule
 
 STDIN_NAME = "stdin.py"
@@ -70,16 +74,22 @@ def check(
     progress: Progress | None = None,
     coverage: bool = False,
     related: bool = False,
+    cache: Cache | None = None,
 ) -> Report:
     """Lint files and folders; `stdin` is linted as the file `stdin_filename` where a path is `-`.
 
     `coverage` asks for what was seen of each loss call, too. `related` lints the working folder with the paths, and
-    reports what they take part in.
+    reports what they take part in. What is found is kept in the `cache`, and told again as long as it holds.
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
     inputs = _inputs(paths, settings, stdin, stdin_filename, related=related)
-    return inputs.told(_run(inputs.scope, _Reader(inputs.load), settings, progress, coverage=coverage))
+    reader = _Reader(inputs.load)
+    if cache is not None and STDIN not in paths:
+        from torchlint.kept import Keeper  # noqa: PLC0415  # only with a cache
+
+        reader.keeper = lambda settings: Keeper(cache, (*paths, str(related)), settings, coverage=coverage)
+    return inputs.told(_run(inputs.scope, reader, settings, progress, coverage=coverage))
 
 
 class Fixed(NamedTuple):
@@ -199,7 +209,11 @@ class _Inputs(NamedTuple):
 
 
 def _paths_of(diagnostic: Diagnostic) -> set[str]:
-    return {diagnostic.place.path, *(step.place.path for step in diagnostic.trail)}
+    return {place.path for place in _places_of(diagnostic)}
+
+
+def _places_of(diagnostic: Diagnostic) -> list[Place]:
+    return [diagnostic.place, *(step.place for step in diagnostic.trail)]
 
 
 def _inputs(
@@ -283,20 +297,39 @@ class _Asked(NamedTuple):
 
 
 class _Reader:
-    """Each file's bytes are read once and kept only until its text is made; a text is made once."""
+    """Each file's bytes are read once and kept only until its text is made; a text is made once.
+
+    `looks` is how each file of the run was seen, `outside` holds the digests of others that were read. `keeper` tells where
+    what is found with some settings is kept, if it is.
+    """
 
     def __init__(self, load: Callable[[str], bytes], lower: Callable[[str, str], ir.Module] | None = None) -> None:
         self.load = load
         self.lower = lower
+        self.keeper: Callable[[Settings], Keeper] | None = None
         self.held: dict[str, bytes] = {}
         self.sources: dict[str, Source] = {}
+        self.looks: dict[str, Look] = {}
+        self.outside: dict[str, bytes] = {}
+        self.folders = Folders(())
 
     def __call__(self, path: str) -> Source:
         """The source of a file of the run, or of one found by import. Raises SourceError."""
         if path not in self.sources:
             data = self.held.pop(path, None)
-            self.sources[path] = from_bytes(path, self.load(path) if data is None else data)
+            self.sources[path] = from_bytes(path, self._read(path) if data is None else data)
         return self.sources[path]
+
+    def _read(self, path: str) -> bytes:
+        """The bytes of a file; what was read of others than those of the run is noted for who keeps what is found."""
+        if self.keeper is None or path in self.looks:
+            return self.load(path)
+        from torchlint.cache import UNREADABLE, digest  # noqa: PLC0415  # only with a cache
+
+        self.outside[path] = UNREADABLE
+        data = self.load(path)
+        self.outside[path] = digest(data)
+        return data
 
 
 class _Sifted(NamedTuple):
@@ -400,12 +433,18 @@ def _lint(
     asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     files = asked.linted
-    sifted = _sift(files, reader, loss_words(settings))
+    keeper = reader.keeper(settings) if reader.keeper is not None else None
+    kept = keeper.load() if keeper is not None and len(files) > _FEW else None
+    sifted = _sift(files, reader, loss_words(settings), kept)
     if not (sifted.roots or sifted.suppressing or settings.selectors):
         # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
         read = len(files) - len(sifted.unreadable)
         nothing = Coverage(()) if coverage else None
         return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable), coverage=nothing)
+    if keeper is not None:
+        kept = kept or keeper.load()
+        if kept is not None and kept.holds(reader.looks, reader.load):
+            return _told_again(kept, sifted, reader)
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
     outcome = _of_run(_analyse(asked.files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
@@ -436,7 +475,7 @@ def _lint(
         for note in reader.sources[path].notes
     ]
     problems = _in_cells(_distinct((*sifted.unreadable, *outcome.problems, *lost, *notes)), reader)
-    return Report(
+    report = Report(
         diagnostics=tuple(_sorted(diagnostics)),
         problems=problems,
         files=len(files) - len(sifted.unreadable),
@@ -444,6 +483,38 @@ def _lint(
         incomplete=bool(sifted.unreadable) or any(problem.internal for problem in problems),
         sources=reader.sources,
         coverage=_covered(outcome.observed, spans, reader) if coverage else None,
+    )
+    if keeper is not None and not any(problem.internal for problem in problems):
+        keeper.save(_to_keep(report, reader))
+    return report
+
+
+_FEW = 50
+"""So many files are looked through for a loss sooner than what was found in them before is read."""
+
+
+def _to_keep(report: Report, reader: _Reader) -> Kept:
+    """A report, and what it depends on."""
+    from torchlint.kept import Kept, names_digest  # noqa: PLC0415  # only with a cache
+
+    folders = {folder: names_digest(names) for folder, names in reader.folders.listed.items()}
+    return Kept(reader.looks, reader.outside, folders, report.diagnostics, report.problems, report.coverage)
+
+
+def _told_again(kept: Kept, sifted: _Sifted, reader: _Reader) -> Report:
+    """The report of a run that found all as it was."""
+    paths = {place.path for diagnostic in kept.diagnostics for place in _places_of(diagnostic)}
+    for path in paths:
+        with passing(SourceError):
+            reader(path)
+    return Report(
+        diagnostics=kept.diagnostics,
+        problems=kept.problems,
+        files=len(reader.looks) - len(sifted.unreadable),
+        analysed=len(sifted.roots),
+        incomplete=bool(sifted.unreadable),
+        sources=reader.sources,
+        coverage=kept.coverage,
     )
 
 
@@ -483,9 +554,10 @@ def internal(path: str, error: BaseException) -> Problem:
     return Problem(path, "".join(traceback.format_exception(error, limit=-12)), internal=True)
 
 
-def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes]) -> _Sifted:
+def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes], kept: Kept | None) -> _Sifted:
     """Look at each file's bytes once, and hold on to those that will be needed as text."""
     has_loss_word = searcher(words, data.LEARNS)
+    look = _looker(has_loss_word, kept) if reader.keeper is not None else None
     roots: list[str] = []
     suppressing: list[str] = []
     unreadable: list[Problem] = []
@@ -494,14 +566,39 @@ def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes]) -> _Si
             content = reader.load(path)
         except SourceError as error:
             unreadable.append(problem_of(path, error))
+            if look is not None:
+                reader.looks[path] = look(path, None)
             continue
-        if has_loss_word(content):
+        if look is not None:
+            seen = reader.looks[path] = look(path, content)
+            root, suppresses = seen.root, seen.suppresses
+        else:
+            root, suppresses = has_loss_word(content), may_suppress(content)
+        if root:
             roots.append(path)
-            reader.held[path] = content
-        if may_suppress(content):
+        if suppresses:
             suppressing.append(path)
+        if root or suppresses:
             reader.held[path] = content
     return _Sifted(roots, suppressing, unreadable)
+
+
+def _looker(has_loss_word: Callable[[bytes], bool], kept: Kept | None) -> Callable[[str, bytes | None], Look]:
+    """Looks at a file for who keeps what is found: one that has not changed is not searched again."""
+    from torchlint.cache import UNREADABLE, digest  # noqa: PLC0415  # only with a cache
+    from torchlint.kept import Look  # noqa: PLC0415  # as above
+
+    known = {} if kept is None else kept.files
+
+    def look(path: str, content: bytes | None) -> Look:
+        if content is None:
+            return Look(UNREADABLE)
+        now, before = digest(content), known.get(path)
+        if before is not None and before.digest == now:
+            return before
+        return Look(now, has_loss_word(content), may_suppress(content))
+
+    return look
 
 
 def _analyse(
@@ -519,13 +616,16 @@ def _analyse(
     from torchlint.project import Project  # noqa: PLC0415
 
     contracts = load_contracts(settings)
+    reader.folders = Folders(files)
 
     def told(path: str) -> None:
         if progress is not None:
             progress(path, len(roots))
 
     def project() -> Project:
-        return Project(files, reader, contracts, settings.src, load=reader.load, lower=reader.lower)
+        return Project(
+            files, reader, contracts, settings.src, load=reader.load, lower=reader.lower, folders=reader.folders
+        )
 
     try:
         analysis = analyse(project(), roots, told, coverage)

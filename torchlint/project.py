@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
 from torchlint.analysis import ir
 from torchlint.contracts import Contracts
+from torchlint.folders import Folders
 from torchlint.source import Source, SourceError, read_bytes
 
 _NEVER_OURS = frozenset(
@@ -42,6 +42,7 @@ class Project:
         *,
         load: Callable[[str], bytes] = read_bytes,
         lower: Callable[[str, str], ir.Module] | None = None,
+        folders: Folders | None = None,
     ) -> None:
         self.paths = tuple(paths)
         self.given = frozenset(paths)
@@ -50,10 +51,8 @@ class Project:
         self._lower = lower
         self.contracts = contracts
         self.search = tuple(search)
-        self._known = {os.path.normpath(path) for path in paths}
         self._spelling = {os.path.normpath(path): path for path in paths}
-        self._known_in = _children(self._known)
-        self._entries: dict[str, frozenset[str]] = {}
+        self._list = (folders or Folders(paths)).names
         self._found: dict[tuple[str, str], str | None] = {}
         self._modules: dict[str, ir.Module] = {}
 
@@ -177,29 +176,7 @@ class Project:
     def _spell(self, path: str) -> str:
         return self._spelling.get(os.path.normpath(path), path)
 
-    def _list(self, folder: str) -> frozenset[str]:
-        found = self._entries.get(folder)
-        if found is None:
-            names: set[str] = set()
-            with suppress(OSError):
-                names.update(os.listdir(folder or os.curdir))
-            prefix = os.path.normpath(folder) if folder else ""
-            names |= self._known_in.get("" if prefix == "." else prefix, set())
-            found = self._entries[folder] = frozenset(names)
-        return found
-
 
 def _looked_up(data: str, module: str) -> bool:
     start = f"getattr({module},"
     return start in data and any(rest.lstrip()[:1] not in ("'", '"') for rest in data.split(start)[1:])
-
-
-def _children(paths: Iterable[str]) -> dict[str, set[str]]:
-    """The names in each folder that only the run knows: unsaved buffers, texts given in memory."""
-    found: dict[str, set[str]] = {}
-    for path in paths:
-        folder, name = os.path.split(path)
-        while name and name not in found.setdefault(folder, set()):
-            found[folder].add(name)
-            folder, name = os.path.split(folder)
-    return found
