@@ -34,7 +34,7 @@ KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
 Family = Literal[
     "binary", "multiclass", "distribution", "regression", "margin", "embedding", "sequence", "overlap", "focal"
 ]
-ShapeRelation = Literal["equal", "broadcasts", "warns", "index", "free"]
+ShapeRelation = Literal["equal", "broadcasts", "warns", "index", "ranks", "free"]
 DType = Literal["unknown", "float", "int", "bool", "keep"]
 ShapeRule = Literal[
     "unknown",
@@ -61,6 +61,9 @@ ShapeRule = Literal[
     "scalar",
     "one_hot",
     "rows",
+    "places",
+    "row",
+    "sized",
 ]
 
 
@@ -105,7 +108,8 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A loss: the names it is known by, its parameters, and how input and target shapes must relate.
 
     `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
-    "index" takes the target without the class dimension, "free" makes no demand.
+    "index" takes the target without the class dimension, "ranks" wants as many dimensions everywhere, "free" makes no
+    demand.
     `labels`: "signs" wants targets of -1 and 1, "indices" the numbers of the classes; otherwise `accepts` says enough.
     `autocast`: what CUDA autocast does with it. `when`: options that change what the input has to be, the first that is
     set counts.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import functions, invoke, ir, objects
+from torchlint.analysis import functions, invoke, ir, objects, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -23,6 +23,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    is_pending,
     number_type,
     union,
 )
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 
 
 def _tensor_dataset(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    """A data set of the rows of tensors."""
-    return Items(Tuple(tuple(objects.iterate(run, value)[0] for value in args.positional)))
+    """A data set of the rows of tensors, whose number the first one tells."""
+    first = None if is_pending(args.first()) else shapes.shape_of(args.first())
+    count = first.dims[0] if first is not None and first.dims and not first.open else None
+    rows = Tuple(tuple(objects.iterate(run, value)[0] for value in args.positional))
+    return Items(rows, count if isinstance(count, int) else None)
 
 
 def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -41,13 +45,13 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     dataset = args.get("dataset", 0)
     if dataset is None:
         return Unknown("batch of a loader", "batch")
-    frame, collate = run.frame, args.get("collate_fn", _COLLATE)
+    frame, collate, size = run.frame, args.get("collate_fn", _COLLATE), _batch_size(run, dataset, args)
 
     def compute() -> Value:
         with run.enter(frame):
             sample = _sample(run, dataset, node)
             if collate is None or (isinstance(collate, Const) and collate.value is None):
-                return union([collated(run, part) for part in alternatives(sample)])
+                return union([collated(run, part, size) for part in alternatives(sample)])
             samples = objects.new_list(run, None, sample)
             return _batched(run, invoke.call(run, collate, Args([samples]), node))
 
@@ -56,13 +60,32 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return Items(Lazy(compute, [], True))
 
 
+def _batch_size(run: Interpreter, dataset: Value, args: Args) -> int | None:
+    """The size of the batches if the code fixes it, and no batch of one comes at the end."""
+    given = args.get("batch_size", 1)
+    size, dropped = None if given is None else shapes.const_int(given), args.get("drop_last", _DROP_LAST)
+    if size is None or size < 2 or "batch_sampler" in args.keywords:  # a batch of one is what it is about
+        return None
+    if dropped is not None and shapes.is_true(dropped):
+        return size
+    rows = None if is_pending(dataset) else _rows_of(dataset)
+    return size if rows is not None and rows >= size and rows % size != 1 else None
+
+
+def _rows_of(dataset: Value) -> int | None:
+    """How many rows a data set of tensors has, if the code fixes it."""
+    parts = alternatives(dataset)
+    rows = parts[0] if len(parts) == 1 else None
+    return rows.count if isinstance(rows, Items) else None
+
+
 def _joined_datasets(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """A data set of the items of several others, which are of one kind."""
     return objects.iterate(run, args.first())[0]
 
 
-_COLLATE = 6
-"""The position of `collate_fn` among the arguments of a loader."""
+_COLLATE, _DROP_LAST = 6, 8
+"""The positions of `collate_fn` and `drop_last` among the arguments of a loader."""
 
 
 def _batched(run: Interpreter, made: Value) -> Value:
@@ -109,24 +132,24 @@ def _sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
     return union(out) if out else UNKNOWN
 
 
-def collated(run: Interpreter, sample: Value) -> Value:
-    """A batch of samples, as the default `collate_fn` makes it: one more dimension in front."""
+def collated(run: Interpreter, sample: Value, size: int | None = None) -> Value:
+    """A batch of samples, as the default `collate_fn` makes it: one more dimension in front, of this size."""
     if isinstance(sample, Tensor):
         shape = sample.shape
-        batch = None if shape is None else Shape((None, *shape.dims)) if not shape.open else shape
+        batch = None if shape is None else Shape((size, *shape.dims)) if not shape.open else shape
         return msgspec.structs.replace(sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None)
     if isinstance(sample, Const) and isinstance(sample.value, (int, float)):
         dtype = "float" if isinstance(sample.value, float) else "int"
-        return Tensor(shape=Shape((None,)), dtype=dtype, batched=True)  # type: ignore[arg-type]
+        return Tensor(shape=Shape((size,)), dtype=dtype, batched=True)  # type: ignore[arg-type]
     number = number_type(sample)
     if number is not None:
-        return Tensor(shape=Shape((None,)), dtype=number, batched=True)
+        return Tensor(shape=Shape((size,)), dtype=number, batched=True)
     if isinstance(sample, Tuple):
-        items = [union([collated(run, part) for part in alternatives(item)]) for item in sample.items]
+        items = [union([collated(run, part, size) for part in alternatives(item)]) for item in sample.items]
         return Tuple(tuple(items))
     if isinstance(sample, Container) and sample.kind == "dict" and "*" not in run.heap.read(sample.id):
         pairs: list[tuple[Value | None, Value]] = [
-            (Const(objects.literal(key)), union([collated(run, part) for part in alternatives(value)]))
+            (Const(objects.literal(key)), union([collated(run, part, size) for part in alternatives(value)]))
             for key, value in objects.dict_values(run, sample).items()
         ]
         return objects.new_dict(run, pairs)

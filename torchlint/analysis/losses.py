@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir, operate, shapes
@@ -74,10 +75,19 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
         options=options,
         made=criterion.trail,
         full_batches=full,
+        shown=loss.shapes == "index" and _is_shown(run, loss, values, node),
         autocast=run.frame.autocast,
     )
     run.record(record)
     return _loss_value(run, record)
+
+
+def _is_shown(run: Interpreter, loss: Loss, values: Mapping[str, Value], node: ir.Node) -> bool:
+    """Whether nothing learns from a loss of a squeezed input."""
+    given = loss.arg("input")
+    parts = alternatives(values.get(given.name, UNKNOWN)) if given is not None else ()
+    squeezed = any(isinstance(part, Tensor) and part.squeezed is not None for part in parts)
+    return squeezed and run.program.only_shown(run.ref(node))
 
 
 def _is_of_torch(loss: Loss) -> bool:

@@ -770,7 +770,11 @@ def _slice_tensor(part: Tensor, parts: Sequence[ir.Expr], keys: Sequence[Value])
     if kind in ("simplex", "log_simplex") and not whole:
         kind = "probability" if kind == "simplex" else "log_probability"
     dim = part.dim if keeps_simplex else None
-    return msgspec.structs.replace(part, kind=kind, dim=dim, shape=dims, squeezed=None, flattened=None)
+    column = shape is not None and not shape.open and len(shape.dims) == 2 and shape.dims[1] == 1
+    one_each = column and dims is not None and dims.rank == 1
+    return msgspec.structs.replace(
+        part, kind=kind, dim=dim, shape=dims, squeezed=None, flattened=None, one_each=one_each, regrouped=None
+    )
 
 
 def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Shape | None:

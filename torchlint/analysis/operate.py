@@ -329,7 +329,7 @@ def _regrouped(bound: Bound, part: Value | None, shape: Shape | None, at: NodeRe
     if rule != "view" or before is None or before.open or len(before.dims) < 3 or shape is None or shape.rank != 2:
         return None
     classes = before.dims[1]
-    several = isinstance(classes, int) and classes > 1
+    several = isinstance(classes, int) and classes > 1 and any(dim != 1 for dim in before.dims[2:])
     return at if several and shape.dims[1] == classes and before.dims[-1] != classes else None
 
 
@@ -408,11 +408,12 @@ def _made(
             trail = Trail(StepRef(at, f"`{label}` is applied"), trail)
         else:
             trail = Trail(StepRef(at, note), before)
-    squeezed, flattened = _history(bound, part, shape, at)
+    sole = part if part is not None else _sole(bound.input)
+    squeezed, flattened = _history(bound, sole, shape, at)
     return Tensor(
         kind=kind,
         activation=activation,
-        dim=shapes.const_int(bound.option("dim")),
+        dim=_dim_after(bound, part),
         shape=shape,
         dtype=_dtype_after(bound, part),
         attached=_attached(bound, part),
@@ -420,9 +421,9 @@ def _made(
         blank=op.blank,
         squeezed=squeezed,
         flattened=flattened,
-        unsqueezed=_unsqueezed(bound, part, squeezed, at),
-        one_each=_one_each(bound, part or _sole(bound.input), shape),
-        regrouped=_regrouped(bound, part or _sole(bound.input), shape, at),
+        unsqueezed=_unsqueezed(bound, sole, squeezed, at),
+        one_each=_one_each(bound, sole, shape),
+        regrouped=_regrouped(bound, sole, shape, at),
         applied=Applied(at, bound.name, layer.at if layer is not None else None) if op.id in _BY_LOSSES else None,
         trail=trail,
         cause=cause_of(source) if kind == "unknown" else None,
@@ -433,6 +434,14 @@ def _made(
         if part is None
         else _origin(bound, part),
     )
+
+
+def _dim_after(bound: Bound, part: Value | None) -> int | None:
+    """The dimension that an operation runs over, or that a distribution of which it takes the logarithm runs over."""
+    given = bound.option("dim")
+    if given is None and bound.op.shape == "keep" and bound.op.id in ("log", "exp") and isinstance(part, Tensor):
+        return part.dim
+    return shapes.const_int(given)
 
 
 def _number(value: Value | None) -> float | None:
@@ -487,11 +496,19 @@ def _matmul(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) ->
 
 
 def _pieces(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
-    return Items(_plain(run, bound, at, layer))
+    shape = shapes.piece(bound)
+    parts = alternatives(_plain(run, bound, at, layer))
+    return Items(union(msgspec.structs.replace(p, shape=shape) if isinstance(p, Tensor) else p for p in parts))
 
 
 def _recurrent(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
-    return Tuple((Tensor("unknown", batched=is_batch(bound.input)), Unknown("hidden state")))
+    """The outputs of all steps and the last states, with a dimension of layers in front: for an LSTM a pair of them."""
+    shape = shapes.shape_of(bound.input)
+    outputs = None if shape is None or shape.open else Shape((*shape.dims[:-1], None))
+    batched = is_batch(bound.input)
+    state = Tensor("unknown", batched=batched)
+    last = Tuple((state, state)) if bound.name.endswith("LSTM") else state
+    return Tuple((Tensor("unknown", shape=outputs, batched=batched), last))
 
 
 def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
@@ -575,6 +592,17 @@ _TYPE_NAMES: dict[str, Number] = {
 }
 
 
+def _randint(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """Whole numbers, which count from 0 on if the lower limit is 0, as it is where one limit is given only."""
+    first, second = bound.named.get("low"), bound.named.get("high")
+    alone = second is None or isinstance(alternatives(second)[0], (Tuple, Size))
+    low = 0.0 if alone else _number(first)
+    made = _plain(run, bound, at, layer)
+    if low is None or low < 0 or not isinstance(made, Tensor):
+        return made
+    return msgspec.structs.replace(made, kind="class_index")
+
+
 def _to(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
     """`x.to(...)`: another type only if one is named; a device leaves the type as it is."""
     given = bound.named.get("dtype")
@@ -624,6 +652,7 @@ _SPECIAL: dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value 
     "recurrent_cell": lambda *_: UNKNOWN,
     "multihead_attention_layer": _recurrent,
     "to": _to,
+    "randint": _randint,
     "tensor": _tensor_of,
     "as_tensor": _tensor_of,
     "FloatTensor": _tensor_of,

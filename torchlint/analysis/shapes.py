@@ -13,6 +13,7 @@ import msgspec
 from torchlint.analysis.values import (
     VARIES,
     Const,
+    Container,
     Dim,
     Items,
     Shape,
@@ -394,8 +395,12 @@ def _matmul(bound: Bound) -> Shape | None:
 
 
 def _bmm(bound: Bound) -> Shape | None:
-    a, b = shape_of(bound.input), shape_of(bound.rest[0] if bound.rest else None)
-    rows = a.dims[-2] if a is not None and len(a.dims) >= 2 else None
+    a, b = likely_shape(bound.input), shape_of(bound.rest[0] if bound.rest else None)
+    rows: Dim = None
+    if a is not None and a.assumed:
+        rows = 1 if a.dims == (VARIES, 1) else None  # `x.unsqueeze(1)`, which has three dimensions here
+    elif a is not None and len(a.dims) >= 2:
+        rows = a.dims[-2]
     columns = b.dims[-1] if b is not None and b.dims else None
     return Shape((None, rows, columns))
 
@@ -406,6 +411,59 @@ def _full(bound: Bound) -> Shape | None:
         values = values[:1]
     sizes = sizes_of(values)
     return None if sizes is None else Shape(tuple(sizes))
+
+
+def _places(bound: Bound) -> Shape | None:
+    """Pictures with as many channels as before, at other places; one place is left where a pool is asked for one."""
+    shape = shape_of(bound.input)
+    spatial = next((int(char) for char in bound.name if char in "123"), None)
+    if shape is None or shape.open:
+        return None
+    if len(shape.dims) < 3 or (spatial is not None and len(shape.dims) != spatial + 2):
+        return None
+    wanted = bound.option("output_size") if bound.op.id.startswith("adaptive") else None
+    sizes = [const_int(wanted)] if wanted is not None and const_int(wanted) is not None else None
+    if wanted is not None and sizes is None:
+        sizes = sizes_of([wanted])  # type: ignore[assignment]
+    places: Sequence[Dim] = (None,) * (len(shape.dims) - 2)
+    if sizes is not None and len(sizes) in (1, len(places)):
+        places = tuple(sizes) if len(sizes) == len(places) else tuple(sizes) * len(places)
+    return Shape((*shape.dims[:2], *places))
+
+
+def _line(bound: Bound) -> Shape | None:
+    """One dimension, whose size depends on numbers that rarely matter."""
+    return Shape((None,))
+
+
+def _sized(bound: Bound) -> Shape | None:
+    """The sizes are given by the name `size`, or as the last of the positional arguments."""
+    size = bound.named.get("size")
+    if size is None and bound.rest:
+        size = bound.rest[-1]
+        if not isinstance(alternatives(size)[0], (Tuple, Size, Container)):
+            return None
+    sizes = None if size is None else sizes_of([size])
+    return None if sizes is None else Shape(tuple(sizes))
+
+
+def piece(bound: Bound) -> Shape | None:
+    """The shape of each of the parts that a tensor is cut into."""
+    shape = shape_of(bound.input)
+    given = bound.option("dim", 1 if bound.op.id != "unbind" else 0)
+    dim = 0 if given is None else const_int(given)
+    if shape is None or dim is None or (shape.open and dim >= 0) or not -len(shape.dims) <= dim < len(shape.dims):
+        return None
+    if bound.op.id == "unbind":
+        return _without(shape, dim)
+    name = "chunks" if bound.op.id == "chunk" else "split_size_or_sections"
+    number, whole = const_int(bound.option(name, 0)), shape.dims[dim]
+    size: Dim = None
+    if number and isinstance(whole, int) and whole % number == 0:
+        size = whole // number if bound.op.id == "chunk" else number
+    dims = list(shape.dims)
+    dims[dim] = size
+    return Shape(tuple(dims), shape.open)
 
 
 def _scalar(bound: Bound) -> Shape | None:
@@ -460,4 +518,7 @@ _RULES: dict[str, Callable[[Bound], Shape | None]] = {
     "scalar": _scalar,
     "one_hot": _one_hot,
     "rows": _rows,
+    "places": _places,
+    "row": _line,
+    "sized": _sized,
 }

@@ -310,9 +310,10 @@ class Size(Value, frozen=True, eq=False):
 
 
 class Items(Value, frozen=True, eq=False):
-    """Something that is iterated: any number of `element`."""
+    """Something that is iterated: any number of `element`, or `count` of them."""
 
     element: Value
+    count: int | None = None
 
 
 class Partial(Value, frozen=True, eq=False):
@@ -570,7 +571,7 @@ def _merge_tuples(a: Tuple, b: Tuple) -> Value | None:
 
 def _merge_items(a: Items, b: Items) -> Value | None:
     element = join(a.element, b.element)
-    return a if element is a.element else Items(element)
+    return a if element is a.element and a.count == b.count else Items(element, a.count if a.count == b.count else None)
 
 
 def _merge_functions(a: Function, b: Function) -> Value | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from torchlint.analysis.calls import Arithmetic, LossCall
 from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, Value, alternatives
 from torchlint.checks.registry import Verdict, rule
@@ -66,17 +68,48 @@ def squeeze_without_dim(call: LossCall) -> Iterator[Verdict]:
     given, target = _squeezed(call, "input"), _squeezed(call, "target")
     if call.full_batches or _meets(call) is not None:
         return
-    if given is not None and not _is_squeezed(call, "target") and call.loss.shapes == "equal" and call.arg("target"):
-        yield _verdict(given, _some_tensor(call, "target"), given)
+    if given is not None and not _is_squeezed(call, "target") and call.arg("target"):
+        if call.loss.shapes in ("equal", "ranks") or _loses_its_rows(call, given):
+            verdict = _verdict(given, _some_tensor(call, "target"), given)
+            # To name the dimension in one of several places would leave the others.
+            yield verdict if _is_only_one(call, given) else msgspec.structs.replace(verdict, plan=None)
     elif target is not None and call.loss.shapes in ("equal", "index") and not _is_squeezed(call, "input"):
         yield _verdict(_some_tensor(call, "input"), target, target)
+
+
+def _is_only_one(call: LossCall, given: Tensor) -> bool:
+    """Whether no other argument of the loss is squeezed elsewhere."""
+    found = {part.squeezed for value in call.args.values() for part in alternatives(value) if isinstance(part, Tensor)}
+    return found <= {given.squeezed, None}
+
+
+def _loses_its_rows(call: LossCall, given: Tensor) -> bool:
+    """Whether scores of classes become those of one sample without a batch, and the labels still have theirs.
+
+    Going forward that is no error; going backward, cross entropy cannot bring the gradient back. It is sure where `squeeze()`
+    takes something away in every batch, or can take away nothing else: in a program of single samples it may be there for the
+    batch itself.
+    """
+    if not _counts_classes(call) or not call.training or call.shown or not given.attached:
+        return False
+    shape = given.unsqueezed
+    if call.loss.family != "multiclass" or shape is None or not shape.dims or (shape.dims[0] == 1 and not shape.open):
+        return False
+    return shape.dims[-1] == 1 if shape.open else len(shape.dims) == 2 or 1 in shape.dims[1:]
 
 
 def _squeezed(call: LossCall, role: str) -> Tensor | None:
     """The argument of a role if in every case `squeeze()` may have taken its batch dimension."""
     found = [part for part in call.arg(role) if isinstance(part, Tensor)]
     whole = found and len(found) == len(call.arg(role))
-    return found[0] if whole and all(part.squeezed is not None and part.batched for part in found) else None
+    return found[0] if whole and all(part.squeezed is not None and _may_be_one(part) for part in found) else None
+
+
+def _may_be_one(part: Tensor) -> bool:
+    """Whether a squeezed tensor may have held a batch of one."""
+    shape = part.unsqueezed
+    fixed = shape is not None and not shape.open and bool(shape.dims) and isinstance(shape.dims[0], int)
+    return part.batched and not fixed
 
 
 def _is_squeezed(call: LossCall, role: str) -> bool:
@@ -276,8 +309,25 @@ def view_without_permute(call: LossCall) -> Iterator[Verdict]:
     """`view(-1, C)` of [B, C, H, W]: rows of C entries that belong to one class and several places."""
     parts = _tensors(call, "input") if _counts_classes(call) else ()
     if parts and all(part.regrouped is not None for part in parts):
-        first = parts[0]
-        yield Verdict(_words(first, _some_tensor(call, "target")), first.trail, first.regrouped)
+        first, targets = parts[0], _tensors(call, "target")
+        if targets and all(_row_as_made(part) for part in targets):
+            return  # one label for each sample: there is one place only
+        sure = bool(targets) and all(_made_row(part) for part in targets)
+        words = _words(first, _some_tensor(call, "target"))
+        yield Verdict(words, first.trail, first.regrouped, "certain" if sure else "likely")
+
+
+def _made_row(part: Tensor) -> bool:
+    """Whether labels were made one-dimensional, as the labels of pixels are."""
+    return part.flattened is not None or part.activation.endswith(_FLATTENING)
+
+
+_FLATTENING = (".view()", ".reshape()", ".flatten()", "torch.flatten", "torch.reshape", ".ravel()")
+
+
+def _row_as_made(part: Tensor) -> bool:
+    """Whether labels are one-dimensional as they come."""
+    return part.shape is not None and part.shape.rank == 1 and not part.shape.assumed and not _made_row(part)
 
 
 @rule("TLN207")
