@@ -64,6 +64,7 @@ ShapeRule = Literal[
     "places",
     "row",
     "sized",
+    "table",
 ]
 
 

@@ -276,6 +276,7 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.float": _float,
     "builtins.sum": _sum,
     "collections.OrderedDict": make_dict,
+    "collections.deque": _list,
     "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
     "dataclasses.field": _field,
     "functools.partial": _partial,
@@ -284,5 +285,8 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "tqdm.tqdm": _first,
     "tqdm.auto.tqdm": _first,
     "tqdm.notebook.tqdm": _first,
+    "random.choice": lambda run, args, node: objects.iterate(run, args.first())[0],
+    "random.choices": lambda run, args, node: Items(objects.iterate(run, args.first())[0]),
+    "random.sample": lambda run, args, node: Items(objects.iterate(run, args.first())[0]),
     "typing.cast": lambda run, args, node: args.get("val", 1) or UNKNOWN,
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from torchlint.analysis import builtin, invoke, ir, loaders, losses, objects, operate, registries
+from torchlint.analysis import arrays, builtin, invoke, ir, loaders, losses, objects, operate, registries
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -53,7 +53,7 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
         return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
     if name in CONTAINERS:
         return make_container(run, name, args, node)
-    special = _EXTERNS.get(name) or builtin.FUNCTIONS.get(name) or loaders.FUNCTIONS.get(name)
+    special = next((table[name] for table in _TABLES if name in table), None)
     if special is not None:
         return special(run, args, node)
     if name in _NO_VALUE:
@@ -161,3 +161,6 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.cuda.amp.autocast": _cuda_autocast,
     "torch.cuda.amp.autocast_mode.autocast": _cuda_autocast,
 }
+
+
+_TABLES = (_EXTERNS, builtin.FUNCTIONS, loaders.FUNCTIONS, arrays.FUNCTIONS)

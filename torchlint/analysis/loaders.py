@@ -137,7 +137,9 @@ def collated(run: Interpreter, sample: Value, size: int | None = None) -> Value:
     if isinstance(sample, Tensor):
         shape = sample.shape
         batch = None if shape is None else Shape((size, *shape.dims)) if not shape.open else shape
-        return msgspec.structs.replace(sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None)
+        return msgspec.structs.replace(
+            sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None, holder="torch"
+        )
     if isinstance(sample, Const) and isinstance(sample.value, (int, float)):
         dtype = "float" if isinstance(sample.value, float) else "int"
         return Tensor(shape=Shape((size,)), dtype=dtype, batched=True)  # type: ignore[arg-type]

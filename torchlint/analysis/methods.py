@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from torchlint.analysis import instances, invoke, ir, losses, objects, operate, registries, shapes
+from torchlint.analysis import arrays, instances, invoke, ir, losses, objects, operate, registries, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -81,7 +81,8 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name in ("numpy", "tolist", "item"):
         origin = None if receiver is UNKNOWN else receiver
         cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
-        return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut)
+        holder: Literal["torch", "numpy"] = "numpy" if name == "numpy" else "torch"
+        return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut, holder=holder)
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
@@ -97,6 +98,10 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
 
 
 def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:
+    if receiver.holder != "torch":
+        found = arrays.method(run, receiver, name, args, node)
+        if found is not None:
+            return found
     op = run.contracts.op_methods.get(name)
     if op is not None:
         bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
@@ -113,7 +118,14 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
         origin = receiver if receiver.kind == "unknown" and receiver.origin is None else receiver.origin
         cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
         return msgspec.structs.replace(
-            receiver, attached=False, squeezed=None, flattened=None, origin=origin, per_sample=None, cut=cut
+            receiver,
+            attached=False,
+            squeezed=None,
+            flattened=None,
+            origin=origin,
+            per_sample=None,
+            cut=cut,
+            holder="numpy" if name == "numpy" else "torch",
         )
     if name in ("dim", "numel", "nelement", "ndimension"):
         return objects.DIMENSION

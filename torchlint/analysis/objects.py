@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from torchlint.analysis import functions, ir, operate, registries, shapes
+from torchlint.analysis import arrays, functions, ir, operate, registries, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import decorator_names, foreign_bases, linearise
 from torchlint.analysis.state import INIT
@@ -95,6 +95,8 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
 
 
 def _extern_attribute(run: Interpreter, part: Extern, name: str, node: ir.Node) -> Value:
+    if name == "newaxis" and part.name == "numpy":
+        return Const(None)
     return Extern(run.program.canonical(f"{part.name}.{name}"))
 
 
@@ -147,6 +149,8 @@ def _parameter_of(run: Interpreter, part: Value, name: str, node: ir.Node) -> Va
 def tensor_attribute(run: Interpreter, part: Tensor, name: str, node: ir.Node) -> Value:
     if name == "shape":
         return Size(part)
+    if part.holder != "torch" and (found := arrays.attribute(part, name)) is not None:
+        return found
     op = run.contracts.op_methods.get(name)
     if op is not None and name in ("T", "mT", "H", "mH", "data"):
         return operate.apply(run, operate.bind(op, f".{name}", (part,), {}, {}), node)
@@ -690,6 +694,8 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
 
 def _picked(part: Tensor, key: Value, number: int | None) -> Value:
     """`tensor[i]`, `tensor[mask]`, `tensor[indices]`: entries of it."""
+    if part.holder == "pandas" and number is None and (found := arrays.column(part, key)) is not None:
+        return found
     keys = alternatives(key)
     row = number is not None or all(isinstance(p, Tensor) and p.shape == Shape(()) for p in keys)
     if row:
@@ -786,7 +792,9 @@ def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[V
             steps.append("...")
         elif isinstance(key, Const) and key.value is None:
             steps.append("new")
-        elif isinstance(key, Const) and isinstance(key.value, int):
+        elif (isinstance(key, Const) and isinstance(key.value, (int, str))) or (
+            isinstance(key, Tensor) and key.dtype == "int" and key.shape == Shape(())
+        ):
             steps.append("one")
         else:
             return None

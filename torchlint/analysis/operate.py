@@ -99,6 +99,9 @@ def bind(
     """The arguments of an operation by its parameters' names."""
     named: dict[str, Value] = dict(zip(op.params, args, strict=False))
     named.update(keywords)
+    for alias, name_of_it in (("axis", "dim"), ("keepdims", "keepdim")):
+        if alias in named and alias not in op.params:
+            named[name_of_it] = named[alias]
     first = named.get(op.params[0]) if op.params else None
     source = first
     if op.params and op.params[0] == "condition":
@@ -205,7 +208,7 @@ def _has_dimension(bound: Bound) -> bool:
 def _plain(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value:
     op = bound.op
     gives = op.gives
-    shape = shapes.apply(bound)
+    shape = shapes.apply(_listed(run, bound) if op.shape in ("cat", "stack") else bound)
     if isinstance(gives, str) and gives not in ("keep", "join"):
         return _made(bound, gives, shape, at, layer, None)  # type: ignore[arg-type]
     out: list[tuple[Value, Guard]] = []
@@ -220,6 +223,15 @@ def _plain(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> 
             else:
                 out.append((_made(bound, result, shape, at, layer, part), guard))
     return either(out)
+
+
+def _listed(run: Interpreter, bound: Bound) -> Bound:
+    """An operation on several tensors, with what is in a list in its place."""
+    parts = alternatives(bound.input)
+    if len(parts) > 1 or not isinstance(parts[0], Container) or parts[0].kind == "dict":
+        return bound
+    element, known = objects.iterate(run, parts[0])
+    return msgspec.structs.replace(bound, input=Items(element) if known is None else Tuple(tuple(known)))
 
 
 def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tensor:
@@ -246,7 +258,15 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         negated=part.negated is not (op.id == "neg"),
         origin=_origin(bound, part),
         cut=_cut(bound, part, at),
+        holder=_holder(bound, part),
     )
+
+
+def _holder(bound: Bound, part: Value | None) -> Literal["torch", "numpy", "pandas"]:
+    """The library whose object an operation gives: of a method, that of what it is a method of."""
+    if bound.name.startswith("."):
+        return part.holder if isinstance(part, Tensor) else "torch"
+    return "numpy" if bound.name.startswith("numpy.") else "pandas" if bound.name.startswith("pandas.") else "torch"
 
 
 def _origin(bound: Bound, part: Value) -> Value | None:
@@ -336,6 +356,8 @@ def _regrouped(bound: Bound, part: Value | None, shape: Shape | None, at: NodeRe
 def _attached(bound: Bound, part: Value | None) -> bool:
     """Whether gradients may flow through the result of an operation to what it is made of."""
     op = bound.op
+    if bound.name.startswith(_OTHERS):
+        return False
     if op.gradient == "cut":
         return shapes.is_true(bound.named.get("requires_grad"))
     if op.layers and not op.functions and not op.methods:
@@ -346,6 +368,9 @@ def _attached(bound: Bound, part: Value | None) -> bool:
         return True
     return any(may_learn(value) for name, value in bound.named.items() if name in _TENSORS)
 
+
+_OTHERS = ("numpy.", "pandas.")
+"""Libraries whose functions no gradient goes through."""
 
 _TENSORS = frozenset("weight bias other mat2 input2 x2 end src source tensors value".split())
 """Parameters of operations, besides the first, through which a gradient may flow."""
@@ -433,6 +458,7 @@ def _made(
         else None
         if part is None
         else _origin(bound, part),
+        holder=_holder(bound, sole),
     )
 
 
@@ -524,9 +550,14 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         given = bound.named.get("dtype")
         dtype = "float" if bound.name == "torch.Tensor" else number if given is None else dtype_of(given)
     activation = ""
-    if len(parts) == 1 and isinstance(parts[0], Tensor):
+    if bound.name.endswith("Tensor") and (number == "int" or (len(parts) == 1 and parts[0] is objects.DIMENSION)):
+        sizes = shapes.sizes_of((value, *bound.rest)) if shape == Shape(()) else None
+        shape = shape if sizes is None else Shape(tuple(sizes))
+    elif len(parts) == 1 and isinstance(parts[0], Tensor):
         shape = parts[0].shape
         activation = parts[0].activation
+        if dtype == "unknown" and "dtype" not in bound.named:
+            dtype = parts[0].dtype
     return Tensor(
         kind,
         activation,
@@ -536,6 +567,7 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         batched=is_batch(value),
         trail=trail,
         cut=_cut(bound, None, at),
+        holder=_holder(bound, None),
     )
 
 
@@ -553,6 +585,9 @@ def _data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
     single = number_type(part) if len(parts) == 1 else None
     if single is not None:
         return Shape(()), single
+    if isinstance(part, Tensor) and len(parts) == 1:
+        # What becomes of a tensor of torch with dimensions depends on who makes the new one.
+        return part.shape if part.holder != "torch" or part.shape == Shape(()) else None, part.dtype
     if len(parts) > 1 or not (
         isinstance(part, (Tuple, Items)) or (isinstance(part, Container) and part.kind == "list")
     ):
@@ -576,9 +611,12 @@ def _data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
 def dtype_of(value: Value) -> Number:
     """The type that an argument such as `torch.float32` asks for."""
     parts = alternatives(value)
-    name = parts[0].name if len(parts) == 1 and isinstance(parts[0], Extern) else ""
-    if name.startswith("torch."):
-        last = name.removeprefix("torch.").removeprefix("cuda.")
+    part = parts[0]
+    name = part.name if len(parts) == 1 and isinstance(part, Extern) else ""
+    if len(parts) == 1 and isinstance(part, Const) and isinstance(part.value, str):
+        name = f"numpy.{part.value}"
+    if name.startswith(("torch.", "numpy.", "builtins.")):
+        last = name.partition(".")[2].removeprefix("cuda.")
         for ending, number in _TYPE_NAMES.items():
             if last in ending.split():
                 return number
@@ -653,7 +691,9 @@ _SPECIAL: dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value 
     "multihead_attention_layer": _recurrent,
     "to": _to,
     "randint": _randint,
+    "numpy_randint": _randint,
     "tensor": _tensor_of,
+    "numpy_array": _tensor_of,
     "as_tensor": _tensor_of,
     "FloatTensor": _tensor_of,
     "LongTensor": _tensor_of,
@@ -772,6 +812,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
         loss=source.loss if isinstance(a, Const) or isinstance(b, Const) else None,
         per_sample=next((part.per_sample for part in tensors if part.per_sample is not None), None),
+        holder=source.holder if all(part.holder != "torch" for part in tensors) else "torch",
         negated=source.negated is not _turns_sign(op, a, b),
     )
 

@@ -235,7 +235,8 @@ def _flatten(bound: Bound) -> Shape | None:
     start, end = bound.option("start_dim", 0), bound.option("end_dim", 1)
     if end is not None and const_int(end) != -1:
         return None
-    first = 0 if start is None else const_int(start)
+    # The layer leaves the batch as it is.
+    first = int(bound.op.id == "flatten_layer") if start is None else const_int(start)
     if first is None or first < 0:
         return None
     shape = shape_of(bound.input)
@@ -248,6 +249,8 @@ def _flatten(bound: Bound) -> Shape | None:
 
 def _permute(bound: Bound) -> Shape | None:
     shape = shape_of(bound.input)
+    if not bound.rest and "dims" not in bound.named and bound.name.startswith("numpy."):
+        return None if shape is None or shape.open else Shape(tuple(reversed(shape.dims)))
     order = sizes_of(bound.rest or tuple(v for k, v in bound.named.items() if k in ("dims", "dim")))
     if shape is None or shape.open or order is None or len(order) != len(shape.dims):
         return Shape((None,) * len(order)) if order is not None and shape is None else None
@@ -407,7 +410,7 @@ def _bmm(bound: Bound) -> Shape | None:
 
 def _full(bound: Bound) -> Shape | None:
     values = (bound.input, *bound.rest)
-    if bound.op.functions and bound.op.functions[0].endswith("full"):
+    if bound.op.params[0] == "shape" or (bound.op.functions and bound.op.functions[0].endswith("full")):
         values = values[:1]
     sizes = sizes_of(values)
     return None if sizes is None else Shape(tuple(sizes))
@@ -521,4 +524,5 @@ _RULES: dict[str, Callable[[Bound], Shape | None]] = {
     "places": _places,
     "row": _line,
     "sized": _sized,
+    "table": lambda bound: None if "chunksize" in bound.named else Shape((None, None)),
 }

@@ -177,7 +177,7 @@ class Tensor(Value, frozen=True, eq=False):
     be done to its input as well.
     `one_each` says that the last dimension was of size 1 and was taken away, which leaves one number for each sample;
     `regrouped` is a `view()` that took entries of several classes for the scores of one sample.
-    `cause` says why the kind is unknown, as in `Unknown`.
+    `cause` says why the kind is unknown, as in `Unknown`. `holder` is the library whose object it is.
     """
 
     kind: Kind = "unknown"
@@ -201,6 +201,7 @@ class Tensor(Value, frozen=True, eq=False):
     negated: bool = False
     origin: Value | None = None
     cut: Cut | None = None
+    holder: Literal["torch", "numpy", "pandas"] = "torch"
 
 
 class Cut(msgspec.Struct, frozen=True, eq=False):
@@ -518,7 +519,7 @@ def _add(parts: list[Value], part: Value) -> int:
 def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
     if a.blank and b.blank and "unknown" in (a.kind, b.kind):
         return a if b.kind == "unknown" else b  # a loop that fills it is taken to run
-    if a.kind != b.kind or a.dim != b.dim or a.attached != b.attached or a.negated != b.negated:
+    if a.kind != b.kind or a.dim != b.dim or a.holder != b.holder or a.attached != b.attached or a.negated != b.negated:
         return None
     return Tensor(
         kind=a.kind,
@@ -541,6 +542,7 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         negated=a.negated,
         origin=_merged_origin(a, b),
         cut=a.cut if b.cut is not None else None,
+        holder=a.holder,
     )
 
 
