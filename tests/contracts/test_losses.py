@@ -140,7 +140,7 @@ def call(loss: Loss, x: Any, y: Any) -> Any:
     return function(x, y, torch.ones_like(x)) if loss.id == "gaussian_nll_loss" else function(x, y)
 
 
-PAIRS = [key for key, loss in TORCH.items() if loss.shapes != "free"]
+PAIRS = [key for key, loss in TORCH.items() if loss.shapes not in ("free", "ranks")]
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -180,6 +180,31 @@ def test_an_index_target_has_no_class_dimension(key: str) -> None:
     assert x.shape[: loss.class_dim] + x.shape[(loss.class_dim or 0) + 1 :] == y.shape
     with pytest.raises((RuntimeError, ValueError)):
         call(loss, x, y[:, None])
+
+
+@pytest.mark.parametrize("key", [key for key, loss in TORCH.items() if loss.shapes == "ranks"])
+def test_as_many_dimensions_everywhere(key: str) -> None:
+    """One score without a dimension against a row of one raises."""
+    function = resolve(LOSSES[key].functions[0])
+    score, row = torch.tensor(0.5), torch.ones(1)
+    assert torch.isfinite(function(row, row, row))
+    for arguments in ((score, score, row), (score, row, row)):
+        with pytest.raises(RuntimeError):
+            function(*arguments)
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, loss in TORCH.items() if loss.shapes == "index" and loss.family == "multiclass"]
+)
+def test_scores_without_a_batch_against_labels_with_one(key: str) -> None:
+    """What `squeeze()` makes of a batch of one: forward it may go, backward it does not in the losses that rules speak of."""
+    loss = LOSSES[key]
+    scores = torch.randn(C, requires_grad=True)
+    given = scores.log_softmax(0) if "log_simplex" in loss.args[0].accepts else scores
+    value = call(loss, given, torch.zeros(1, dtype=torch.long))
+    assert torch.isfinite(value)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        value.backward()
 
 
 @pytest.mark.filterwarnings("ignore")
