@@ -159,13 +159,11 @@ class Project:
             folder = os.path.join(folder, part)
         last = parts[-1]
         entries = self._list(folder)
-        if last in entries:
-            package = self._package(os.path.join(folder, last))
-            if package is not None:
-                return package
-        if f"{last}.py" in entries:
+        package = self._package(os.path.join(folder, last)) if last in entries else None
+        if f"{last}.py" in entries and (package is None or not package.endswith(".py")):
+            # Like Python: a module comes before a folder that is no regular package, such as one of data.
             return self._spell(os.path.join(folder, f"{last}.py"))
-        return None
+        return package
 
     def _package(self, folder: str) -> str | None:
         entries = self._list(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -161,6 +162,24 @@ def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return Unknown("getattr with a name that the code does not fix")
 
 
+_NAMED = re.compile(r"\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*(\(\s*\))?\s*")
+
+
+def _eval(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`eval` of a dotted name, such as that of a layer which a setting names, and of a call of one without arguments."""
+    out: list[Value] = []
+    for part in alternatives(args.first()):
+        found = _NAMED.fullmatch(part.value) if isinstance(part, Const) and isinstance(part.value, str) else None
+        if found is None or len(args.positional) > 1:
+            return Unknown("result of builtins.eval")
+        first, *others = found[1].split(".")
+        value = run.lookup(first)
+        for name in others:
+            value = objects.attribute(run, value, name, node)
+        out.append(invoke.call(run, value, Args(), node) if found[2] else value)
+    return union(out)
+
+
 def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
     """The classes and functions of a module that one may ask for by a name from a setting, imported ones too."""
     info = run.ensure(owner.path)
@@ -268,6 +287,7 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.iter": _first,
     "builtins.map": _map,
     "builtins.filter": lambda run, args, node: Items(objects.iterate(run, args.get("", 1) or UNKNOWN)[0]),
+    "builtins.eval": _eval,
     "builtins.getattr": _getattr,
     "builtins.setattr": _setattr,
     "builtins.isinstance": _isinstance,

@@ -200,13 +200,13 @@ class Entries:
         """Every method of a class that may reach a loss, on an object made with unknown arguments."""
         run = self.interpreter
         methods = objects.methods_to_loss(run, cls)
-        if not methods:
-            return
         instance = instances.construct(run, cls, None, cls.node)
         if not isinstance(instance, Instance):
             return
         if functions.holds_loss(run, instance):
             self.program.open.add(cls.node.name)
+        if not methods:
+            return
         objects.instance_cell(run, instance)
         run.standing = frozenset({instance.id})
         for method in methods:

@@ -35,6 +35,9 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    either,
+    guarded,
+    is_pending,
     join,
     narrow,
     union,
@@ -667,19 +670,35 @@ class Interpreter:
 
     def match_stmt(self, stmt: ir.Match) -> None:
         self.eval(stmt.subject)
+        self.match_from(stmt, 0)
 
-        def run(case: ir.Case) -> Callable[[], None]:
-            def body() -> None:
-                for name in case.captures:
-                    self.bind(name, Unknown("match"))
-                self.block(case.body)
+    def match_from(self, stmt: ir.Match, index: int) -> None:
+        """The cases from one on: one that compares with values is a test like that of `if`, of others both ways are run."""
+        while index < len(stmt.cases):
+            case = stmt.cases[index]
+            if case.irrefutable and case.guard is None:
+                self.case(case)
+                return
+            test = _as_test(stmt, case)
+            verdict = None if test is None else self.truth(test)
+            if verdict is True:
+                self.case(case)
+                return
+            if verdict is None:
+                yes, no = ((), ()) if test is None else conditions.outcomes(self, test)
+                self.branches(
+                    (
+                        partial(self.under, yes, partial(self.case, case)),
+                        partial(self.under, no, partial(self.match_from, stmt, index + 1)),
+                    )
+                )
+                return
+            index += 1
 
-            return body
-
-        runs = [run(case) for case in stmt.cases]
-        if not any(case.irrefutable for case in stmt.cases):
-            runs.append(lambda: None)
-        self.branches(runs)
+    def case(self, case: ir.Case) -> None:
+        for name in case.captures:
+            self.bind(name, Unknown("match"))
+        self.block(case.body)
 
     def function_def(self, stmt: ir.FunctionDef) -> None:
         function = self.make_function(stmt)
@@ -833,6 +852,8 @@ class Interpreter:
     def compare(self, node: ir.Compare) -> Value:
         left = self.eval(node.left)
         rights = [self.eval(item) for item in node.rights]
+        if node.ops[0] in ("is", "is not") and isinstance(node.rights[0], ir.Constant) and is_pending(left):
+            left = either(guarded(left))  # whether a function gave None decides on what is built
         if len(rights) == 1 and Comparison in self.watched:
             operate.tell_comparison(self, left, node.ops[0], rights[0], node)
         return operate.compare(left, node.ops, rights, self.ref(node))
@@ -955,6 +976,17 @@ def autocast_in(context: Value, outer: Autocast) -> Autocast:
     if len({part.state for part in found}) == 1:
         return found[0]
     return Autocast("maybe", next(part.at for part in found if part.state != "off"))
+
+
+def _as_test(stmt: ir.Match, case: ir.Case) -> ir.Expr | None:
+    """The condition that a case of values stands for; None for one that looks at more."""
+    if not case.plain or not case.values:
+        return None
+    tests: list[ir.Expr] = [ir.Compare(stmt.id, stmt.subject, ("==",), (value,)) for value in case.values]
+    test = tests[0]
+    for other in tests[1:]:
+        test = ir.Boolean(stmt.id, "or", test, other)
+    return test if case.guard is None else ir.Boolean(stmt.id, "and", test, case.guard)
 
 
 def _dotted(node: ir.Expr) -> str:

@@ -301,11 +301,15 @@ class With(Stmt, frozen=True, gc=False, eq=False):
 
 
 class Case(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """A case of `match`: the values its pattern compares with, the names it binds."""
+    """A case of `match`: the values its pattern compares with, the names it binds.
+
+    `plain` says that the pattern is one of the values, or any of them, and nothing else.
+    """
 
     values: tuple[Expr, ...]
     captures: tuple[str, ...]
     irrefutable: bool
+    plain: bool
     guard: Expr | None
     body: Block
 

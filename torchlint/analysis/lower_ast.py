@@ -195,8 +195,9 @@ class Lowering:
             captures: list[str] = []
             self.pattern(case.pattern, values, captures)
             irrefutable = isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None
+            plain = all(isinstance(each, (ast.MatchValue, ast.MatchSingleton)) for each in _any_of(case.pattern))
             guard = None if case.guard is None else self.expr(case.guard)
-            cases.append(ir.Case(tuple(values), tuple(captures), irrefutable, guard, self.suite(case.body)))
+            cases.append(ir.Case(tuple(values), tuple(captures), irrefutable, plain, guard, self.suite(case.body)))
         return ir.Match(number, subject, tuple(cases))
 
     def pattern(self, node: ast.pattern | None, values: list[ir.Expr], captures: list[str]) -> None:
@@ -456,6 +457,11 @@ class Lowering:
 
 _MADE_UP = sys.version_info < (3, 12)
 """Whether the places of what stands in an f-string are wrong."""
+
+
+def _any_of(pattern: ast.pattern) -> list[ast.pattern]:
+    """The patterns of `a | b`, or the only one."""
+    return pattern.patterns if isinstance(pattern, ast.MatchOr) else [pattern]
 
 
 def _spanning(node: ast.expr, parts: list[ast.expr]) -> ast.expr:

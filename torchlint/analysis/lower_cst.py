@@ -232,8 +232,9 @@ class Lowering:
             self.pattern(case.pattern, values, captures)
             pattern = case.pattern
             irrefutable = isinstance(pattern, cst.MatchAs) and pattern.pattern is None
+            plain = all(isinstance(each, (cst.MatchValue, cst.MatchSingleton)) for each in _any_of(pattern))
             guard = None if case.guard is None else self.expr(case.guard)
-            cases.append(ir.Case(tuple(values), tuple(captures), irrefutable, guard, self.suite(case.body)))
+            cases.append(ir.Case(tuple(values), tuple(captures), irrefutable, plain, guard, self.suite(case.body)))
         return ir.Match(number, subject, tuple(cases))
 
     def pattern(self, node: Any, values: list[ir.Expr], captures: list[str]) -> None:
@@ -521,6 +522,11 @@ class Lowering:
 
     def dots(self, node: cst.Ellipsis) -> ir.Expr:
         return ir.Dots(self.new(node))
+
+
+def _any_of(pattern: Any) -> list[Any]:
+    """The patterns of `a | b`, or the only one."""
+    return [_inner_pattern(each) for each in pattern.patterns] if isinstance(pattern, cst.MatchOr) else [pattern]
 
 
 def _inner_pattern(element: Any) -> Any:

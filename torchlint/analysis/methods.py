@@ -201,7 +201,7 @@ def _container_method(run: Interpreter, receiver: Container, name: str, args: Ar
     elif name == "pop":
         number = shapes.const_int(args.first()) if args.positional else -1
         result = objects.item(run, receiver, number) if number is not None else UNKNOWN
-        objects.set_contents(run, receiver, Items(objects.iterate(run, receiver)[0]))
+        objects.take_out(run, receiver, number)
         return result
     elif name in ("copy",):
         return receiver

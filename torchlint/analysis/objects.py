@@ -858,15 +858,20 @@ def delete_item(run: Interpreter, target: ir.Subscript) -> None:
         if part.kind == "dict":
             run.heap.write(part.id).pop(_key(key) or "", None)
             continue
-        out: list[Value] = []
-        for content in alternatives(list_contents(run, part)):
-            if isinstance(content, Tuple) and number is not None and -len(content.items) <= number < len(content.items):
-                items = list(content.items)
-                del items[number]
-                out.append(Tuple(tuple(items)))
-            else:
-                out.append(Items(content.element if isinstance(content, Items) else UNKNOWN))
-        set_contents(run, part, union(out))
+        take_out(run, part, number)
+
+
+def take_out(run: Interpreter, container: Container, number: int | None) -> None:
+    """Take the item at a position out of a list; None for one that is not known."""
+    out: list[Value] = []
+    for content in alternatives(list_contents(run, container)):
+        if isinstance(content, Tuple) and number is not None and -len(content.items) <= number < len(content.items):
+            items = list(content.items)
+            del items[number]
+            out.append(Tuple(tuple(items)))
+        else:
+            out.append(Items(_iterate(run, content)[0]))
+    set_contents(run, container, union(out))
 
 
 def _overwritten(part: Tensor, value: Value) -> Value:

@@ -75,7 +75,7 @@ class Vocabulary:
         self._block(stmt.body, "class" if isinstance(stmt, ir.ClassDef) else "function")
         self._local = around
         is_model = isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words)
-        if scope == "class" and _names_loss(stmt.name) and not self._losses.isdisjoint(stmt.words):
+        if scope == "class" and self._gives_loss(stmt):
             self.words.add(f".{stmt.name}")
         if scope != "module" or is_model:
             # Not a model that computes its loss itself: whoever mentions it need not come near the loss.
@@ -85,6 +85,13 @@ class Vocabulary:
             self.words |= _as_read(stmt.name)
             if direct:
                 self._near |= _as_read(stmt.name)
+
+    def _gives_loss(self, stmt: ir.FunctionDef | ir.ClassDef) -> bool:
+        """Whether what is defined in a class gives a loss: a method that is called so, or a property."""
+        if _names_loss(stmt.name):
+            return not self._losses.isdisjoint(stmt.words)
+        as_attribute = isinstance(stmt, ir.FunctionDef) and any(map(_is_property, stmt.decorators))
+        return as_attribute and stmt.name not in _PARTS and not self.words.isdisjoint(stmt.words)
 
     def _targets(self, stmt: ir.Assign | ir.AnnAssign, scope: str) -> None:
         for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
@@ -138,6 +145,10 @@ _COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDic
 def _as_read(name: str) -> set[str]:
     """A name, and as an attribute where that says something."""
     return {name} if name in _COMMON or name in _PARTS else {name, f".{name}"}
+
+
+def _is_property(node: ir.Expr) -> bool:
+    return isinstance(node, (ir.Name, ir.Attribute)) and node.name in ("property", "cached_property")
 
 
 def _names_loss(name: str) -> bool:
