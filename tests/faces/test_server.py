@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -15,6 +16,7 @@ from lsprotocol import types as lsp
 
 from tests.faces.conftest import BAD, GOOD, ROOT, Tree
 from tests.faces.editor import capabilities, editor
+from torchlint.server.protocol import WHOLE_AFTER
 
 MODEL = """\
 import torch
@@ -175,6 +177,19 @@ async def test_while_a_buffer_is_no_python_what_was_found_moves_with_its_text(tr
         ]
         ed.type("train.py", "        criterion(model(x), yy).backward()\n", "")
         assert await ed.pull("train.py") == []
+
+
+@in_loop
+async def test_an_edit_is_not_kept_waiting_for_the_whole_project(tree: Tree) -> None:
+    edits = 20
+    async with editor(tree({"a.py": BAD}), capabilities(pull=True)) as ed:
+        ed.open("a.py")
+        await ed.pull("a.py")
+        start = time.monotonic()
+        for number in range(edits):
+            ed.replace("a.py", 0, 0, f"# {number}\n")
+            assert [each.range.start.line for each in await ed.pull("a.py")] == [8 + number]
+        assert time.monotonic() - start < 0.8 * edits * WHOLE_AFTER
 
 
 @in_loop

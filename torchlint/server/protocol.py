@@ -101,6 +101,7 @@ class Server(LanguageServer):
         self.published: dict[str, tuple[int | None, list[lsp.Diagnostic]]] = {}
         self.revision = 0
         self.looked_at = 0
+        self.touched = asyncio.Event()
         self.waiting: list[tuple[int, asyncio.Future[None]]] = []
         self.task: asyncio.Task[None] | None = None
         self.repairs: tuple[int, str, Mapping[tuple[str, Place], Fix]] | None = None
@@ -177,6 +178,7 @@ class Server(LanguageServer):
     def touch(self) -> None:
         """Something changed: look again. Changes during a run are looked at together after it."""
         self.revision += 1
+        self.touched.set()
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self._look())
 
@@ -196,12 +198,13 @@ class Server(LanguageServer):
         while True:
             while self.looked_at < self.revision:
                 await self._run(whole=False)
-            revision = self.revision
-            await asyncio.sleep(WHOLE_AFTER)
-            if revision == self.revision:
+            self.touched.clear()
+            try:  # an edit ends the wait: it is looked at now
+                await asyncio.wait_for(self.touched.wait(), WHOLE_AFTER)
+            except TimeoutError:
                 await self._run(whole=True)
-            if revision == self.revision:
-                return
+                if not self.touched.is_set():
+                    return
 
     async def _run(self, *, whole: bool) -> None:
         revision, opened, request = self.revision, tuple(self.opened.values()), self.request()
