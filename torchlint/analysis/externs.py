@@ -151,10 +151,24 @@ def _data_parallel(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return invoke.call(run, args.first(), Args(args.positional[1:2]), node)
 
 
+def _amp_initialize(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`apex.amp.initialize(models, optimizers)`: both again, or the models alone if there are no optimizers."""
+    optimizers = args.get("optimizers", 1)
+    models = args.get("models", 0) or UNKNOWN
+    return models if optimizers is None else Tuple((models, optimizers))
+
+
+def _deepspeed_initialize(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`deepspeed.initialize(args, model, optimizer, ...)`: an engine that is called like the model, and what else it made."""
+    return Tuple((args.get("model", 1) or UNKNOWN, args.get("optimizer", 2) or UNKNOWN, UNKNOWN, UNKNOWN))
+
+
 _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.utils.checkpoint.checkpoint": _checkpoint,
     "torch.nn.parallel.data_parallel": _data_parallel,
     "torch.nn.parallel": _data_parallel,  # as the module of the same name is spelled
+    "apex.amp.initialize": _amp_initialize,
+    "deepspeed.initialize": _deepspeed_initialize,
     "torch.autocast": _autocast,
     "torch.amp.autocast": _autocast,
     "torch.amp.autocast_mode.autocast": _autocast,
