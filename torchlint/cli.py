@@ -419,6 +419,13 @@ def _gone(number: int, file: str) -> str:
 )
 @click.option("--check", "with_check", is_flag=True, help="Lint the working folder afterwards, with what was seen.")
 @click.option("--full", is_flag=True, help="No dry run: run to the end, and look at some of the calls.")
+@click.option(
+    "--device",
+    type=click.Choice(["real", "fake"]),
+    default="real",
+    show_default=True,
+    help="Where the script says, or on a fake device: shapes, dtypes and devices are checked without memory and values.",
+)
 @click.option("--output-format", type=click.Choice(["full", "json"]), default="full", help="How to report.")
 @click.option(
     "--output-file", "-o", metavar="FILE", shell_complete=completion.files, help="Write the report to a file."
@@ -444,8 +451,8 @@ def trace_script(
     """Run a training script for a few steps and tell what its losses really get: shapes, types, ranges, and what is wrong.
 
     Unlike `check`, this runs the code, and needs torch. Options of the tracer stand before SCRIPT, those of the script
-    behind it. Exit code 0: nothing wrong was seen; 1: something was; otherwise that of the script, if it ended with an
-    error of its own.
+    behind it. Exit code 0: nothing wrong was seen; 1: something was; 3: a fake run was stopped by code that needs values;
+    otherwise that of the script, if it ended with an error of its own.
     """
     from torchlint import engine  # noqa: PLC0415
 
@@ -458,10 +465,13 @@ def trace_script(
         if error.name != "torch":
             raise
         raise _Fault("trace runs your training code, and torch is not installed here") from error
+    if given["full"] and given["device"] == "fake":
+        raise _Fault("a fake run is always a dry run: leave out --full")
     with _faults():
         program = runner.module(script) if module else runner.script(script)
     lint = (lambda: engine.check((".",), settings)) if with_check else None
-    return command.trace(program, arguments, command.Options(**given), contracts, lint)
+    with _faults():
+        return command.trace(program, arguments, command.Options(**given), contracts, lint)
 
 
 @cli.command()

@@ -13,6 +13,7 @@ from torchlint import observed
 from torchlint.contracts import Contracts
 from torchlint.data import TRACE
 from torchlint.trace import runner
+from torchlint.trace.fake import STOPPED, Fake
 from torchlint.trace.limits import Limits, leave
 from torchlint.trace.overlay import Overlay
 from torchlint.trace.report import Result, as_data
@@ -28,6 +29,7 @@ class Options(NamedTuple):
     steps: int = 8
     batches: int = 4
     full: bool = False
+    device: str = "real"
     output_format: str = "full"
     output_file: str | None = None
 
@@ -48,24 +50,27 @@ def trace(
     session: Trace
 
     def report(code: int) -> int:
+        if fake is not None:
+            fake.stop()
         session.stop()
         if overlay is not None:
             overlay.close()
-        result = session.report()
+        result = session.report()._replace(fake=None if fake is None else fake.told)
         _keep(as_data(result), home)
         lint = check() if check is not None else None
         _write(result, contracts, options, aside, lint)
         return code or int(result.bad) or (0 if lint is None else lint.exit_code)
 
     def give_up() -> None:
-        code = report(0)
+        code = report(0 if fake is None or fake.halt is None else STOPPED)
         sys.stdout.flush()
         sys.stderr.flush()
         leave(code)
 
     overlay = None if options.full else Overlay((os.getcwd(), program.folder))
     limits = None if options.full else Limits(options.steps, options.batches, give_up)
-    session = Trace(contracts, script=program.path, limits=limits)
+    session = Trace(contracts, script=program.path, limits=limits, values=options.device == "real")
+    fake = Fake(session.recorder.homes, session.patches, give_up) if options.device == "fake" else None
     session.start()
     if limits is not None:
         _run_eagerly(session)
@@ -74,6 +79,8 @@ def trace(
         sys.dont_write_bytecode = True
         os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
         os.environ.setdefault("WANDB_MODE", "disabled")  # it writes in a process of its own
+    if fake is not None:
+        fake.start()
     ended = runner.run(program, arguments)
     return report(ended.code)
 

@@ -80,12 +80,13 @@ class Site:
 class Recorder:
     """All sites of a run. `every` calls of a site are examined from its first on; then the 2nd, 4th, 8th ... of the rest.
 
-    Nothing that fails in here reaches the traced program: it is kept in `failures`.
+    `values` says whether there are any to look at. Nothing that fails in here reaches the traced program: it is kept in `failures`.
     """
 
-    def __init__(self, homes: Homes, every: int = 64) -> None:
+    def __init__(self, homes: Homes, every: int = 64, *, values: bool = True) -> None:
         self.homes = homes
         self.every = every
+        self.values = values
         self.memory = Memory()
         self.on = False
         self.sites: dict[tuple[int, int, str], Site] = {}
@@ -172,7 +173,7 @@ class Recorder:
             str(tensor.device),
             tensor.requires_grad,
             origin_of(tensor, self.memory),
-            values_of(tensor, None if is_input else class_dim),
+            values_of(tensor, None if is_input else class_dim) if self.values else None,
         )
 
     def after(self, pending: tuple[Site, Call] | None, result: Any) -> None:
@@ -183,7 +184,7 @@ class Recorder:
             with self.lock, _unseen():
                 site, call = pending
                 value = None
-                if isinstance(result, torch.Tensor):
+                if isinstance(result, torch.Tensor) and self.values:
                     values = values_of(result, None) if not result.dim() else None
                     value = None if values is None else result.item()
                 site.add(call._replace(result=value))

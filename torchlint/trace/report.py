@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchlint.trace.seen import Call, Seen
+from torchlint.trace.seen import Call, Faked, Seen
 from torchlint.trace.sites import Where, where
 from torchlint.trace.verdicts import Verdict, judge_all, origin_words, refuted, shape_words
 
@@ -40,11 +41,12 @@ class Reported(NamedTuple):
 
 
 class Result(NamedTuple):
-    """All sites, in the order of files and lines; `failures` are errors of the tracer itself."""
+    """All sites, in the order of files and lines; `failures` are errors of the tracer itself, `fake` is of a run on a fake device."""
 
     sites: tuple[Reported, ...]
     steps: int = 0
     failures: tuple[str, ...] = ()
+    fake: Faked | None = None
 
     def __str__(self) -> str:
         """Each verdict in a line or two, for the messages of tests and for notebooks."""
@@ -117,7 +119,12 @@ def as_data(result: Result) -> dict[str, Any]:
         "sites": [_site(site) for site in result.sites],
         "steps": result.steps,
         "failures": list(result.failures),
+        "fake": None if result.fake is None else _fake(result.fake),
     }
+
+
+def _fake(fake: Faked) -> dict[str, Any]:
+    return {"stopped": None if fake.halt is None else fake.halt._asdict(), "guessed": list(fake.guessed)}
 
 
 def _site(site: Reported) -> dict[str, Any]:
@@ -170,6 +177,24 @@ def _distinct(items: Iterator[Any]) -> list[Any]:
 # ---------------------------------------------------------------- text
 
 
+def fake_words(fake: Faked) -> Iterator[str]:
+    """What a reader has to know of a run without values."""
+    if fake.halt is not None:
+        yield f"stopped: {near(fake.halt.place)}: {fake.halt.why}, and a fake run has none; what is above was seen before"
+    if fake.guessed:
+        shown = ", ".join(near(place) for place in fake.guessed[:5]) + (" ..." if len(fake.guessed) > 5 else "")
+        yield f"note: numbers that were read out of tensors are stand-ins (1): {shown}"
+    yield "note: a fake run looks at shapes, dtypes, devices and operations, and at no values"
+
+
+def near(path: str) -> str:
+    """A path as seen from the working folder, if it lies below it."""
+    if path.startswith("<"):
+        return path
+    short = os.path.relpath(path)
+    return path if short.startswith("..") else short
+
+
 def input_words(site: Reported, role: str | None) -> str:
     """What arrived as one argument: `[8, 1] float32, torch.sigmoid`."""
     seen = [call.args[role] for call in site.calls if role in call.args] if role is not None else []
@@ -184,4 +209,4 @@ def input_words(site: Reported, role: str | None) -> str:
     return f"{shown} {types}{span}" + (f"\n{', '.join(names)}" if names else "")
 
 
-__all__ = ["Reported", "Result", "Told", "as_data", "input_words", "origin_words", "result_of"]
+__all__ = ["Reported", "Result", "Told", "as_data", "fake_words", "input_words", "near", "origin_words", "result_of"]

@@ -48,6 +48,20 @@ class Seen(NamedTuple):
     values: Values | None = None
 
 
+class Halt(NamedTuple):
+    """Where a fake run could not go on, as `file:line`, and why."""
+
+    place: str
+    why: str
+
+
+class Faked(NamedTuple):
+    """What became of a run on a fake device. `guessed` are lines that read a number out of a tensor, and got a 1."""
+
+    halt: Halt | None
+    guessed: tuple[str, ...]
+
+
 class Call(NamedTuple):
     """One examined call of a loss. `step` counts the optimizer's steps before it; `result` is a scalar loss's value."""
 

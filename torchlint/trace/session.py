@@ -50,14 +50,20 @@ ACTIVATIONS: tuple[tuple[str, str, Origin], ...] = (
 class Trace:
     """Records the loss calls of the code inside a `with` block; `report()` gives what is wrong with them.
 
-    `contracts` are the rulebook's unless others are given, `limits` make a dry run of it.
+    `contracts` are the rulebook's unless others are given, `limits` make a dry run of it; without
+    `values` only shapes, dtypes, devices and operations are looked at.
     """
 
     def __init__(
-        self, contracts: Contracts | None = None, *, script: str | None = None, limits: Limits | None = None
+        self,
+        contracts: Contracts | None = None,
+        *,
+        script: str | None = None,
+        limits: Limits | None = None,
+        values: bool = True,
     ) -> None:
         self.contracts = contracts or rulebook.load_contracts()
-        self.recorder = Recorder(Homes(script))
+        self.recorder = Recorder(Homes(script), values=values)
         self.limits = limits
         self.patches = Patches()
         self.watch = Watch(lambda _: self._patch_libraries(), self._libraries())

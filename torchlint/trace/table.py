@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import IO
 
 from rich import box
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from torchlint.contracts import Contracts
 from torchlint.report.style import wants_colour
-from torchlint.trace.report import Reported, Result, Told, input_words
+from torchlint.trace.report import Reported, Result, Told, fake_words, input_words, near
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "info": "cyan", "suspect": "magenta"}
 
@@ -27,6 +26,9 @@ def write(result: Result, contracts: Contracts, stream: IO[str]) -> None:
     for site in result.sites:
         for told in site.verdicts:
             _verdict(console, site, told)
+    if result.fake is not None:
+        for line in fake_words(result.fake):
+            console.print(Text(line))
     for failure in result.failures:
         console.print(Text(f"note: the tracer could not examine a call: {failure}"))
     console.print(Text(_summary(result)))
@@ -61,11 +63,7 @@ def _label(told: Told) -> str:
 
 
 def _place(site: Reported) -> str:
-    path = site.where.path
-    if not path.startswith("<"):
-        near = os.path.relpath(path)
-        path = path if near.startswith("..") else near
-    return f"{path}:{site.where.line}:{site.where.column}"
+    return f"{near(site.where.path)}:{site.where.line}:{site.where.column}"
 
 
 def _summary(result: Result) -> str:

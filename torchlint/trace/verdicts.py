@@ -88,8 +88,8 @@ def _kinds(call: Call, loss: Loss, given: Seen) -> Iterator[Verdict]:
     if not wanted or kind == "unknown":
         return
     wants_raw = "raw" in wanted and "probability" not in wanted
-    outside = values is not None and (values.low < -_EDGE or values.high > 1 + _EDGE)
-    above = values is not None and values.high > _EDGE
+    outside = values is None or (values.low < -_EDGE or values.high > 1 + _EDGE)
+    above = values is None or values.high > _EDGE
     if loss.family == "binary" and wants_raw and kind in _UNIT:
         yield Verdict("TLN101", evidence, words)
     elif loss.family == "binary" and "probability" in wanted and kind == "raw" and outside:
