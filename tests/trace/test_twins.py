@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trace.twins import TWINS, Twin
+from tests.trace.twins import SUSPECTS, TWINS, Twin
 from torchlint.trace.report import Result
 from torchlint.trace.session import Trace
 
@@ -45,3 +45,13 @@ def test_a_right_script_is_not(twin: Twin, tmp_path: Path) -> None:
     result = run(twin.right, tmp_path)
     assert result.sites
     assert not [told for site in result.sites for told in site.verdicts]
+
+
+@pytest.mark.parametrize("twin", SUSPECTS, ids=lambda twin: twin.name)
+def test_what_only_numbers_suggest_is_a_suspicion(twin: Twin, tmp_path: Path) -> None:
+    wrong = run(twin.wrong, tmp_path)
+    told = {(site.where.line, each.code or each.name, each.severity) for site in wrong.sites for each in site.verdicts}
+    assert told == {(line, code, "suspect") for line, code in twin.wanted()}
+    assert not wrong.bad
+    right = run(twin.right, tmp_path)
+    assert right.sites and not [each for site in right.sites for each in site.verdicts]

@@ -38,6 +38,16 @@ class Twin(NamedTuple):
         return marks(self.wrong)
 
 
+def _pair(name: str, text: str, *changes: tuple[str, str]) -> Twin:
+    """A whole script behind the imports, with marks; the changes repair it."""
+    wrong = _START + text
+    right = _MARK.sub("", wrong)
+    for old, new in changes:
+        assert old in right, (name, old)
+        right = right.replace(old, new)
+    return Twin(name, wrong, right)
+
+
 def marks(script: str) -> set[tuple[int, str]]:
     """Line and code (or name) of the marks of a script."""
     found = set()
@@ -47,12 +57,16 @@ def marks(script: str) -> set[tuple[int, str]]:
     return found
 
 
-def _twin(name: str, setup: str, loss: str, code: str, *changes: tuple[str, str], backward: str = "") -> Twin:
-    """A script of a setup and a loop around one loss; the changes repair it. `backward` is a code at its last but one line."""
+def _twin(
+    name: str, setup: str, loss: str, code: str, *changes: tuple[str, str], backward: str = "", step: str = ""
+) -> Twin:
+    """A script of a setup and a loop around one loss; the changes repair it. `backward` and `step` mark its last lines."""
     mark = f"  # {code}" if code else ""
     wrong = _START + setup + _LOOP.format(loss=f"{loss}{mark}")
     if backward:
         wrong = wrong.replace("loss.backward()", f"loss.backward()  # {backward}")
+    if step:
+        wrong = wrong.replace("optimizer.step()", f"optimizer.step()  # {step}")
     right = _MARK.sub("", wrong)
     for old, new in changes:
         assert old in right, (name, old)
@@ -197,6 +211,7 @@ TWINS = [
         _CLASSES + "y = y * 0\nmodel = nn.Linear(4, 1)\n",
         "F.cross_entropy(model(x), y)",
         "TLN204",
+        ("y = y * 0\n", ""),
         ("nn.Linear(4, 1)", "nn.Linear(4, 5)"),
     ),
     _twin(
@@ -275,6 +290,77 @@ TWINS = [
         "F.mse_loss(model(x).squeeze(1).round() * 0 + y.mean(), y)",
         "constant-loss",
         (".round() * 0 + y.mean()", ""),
+        step="zero-gradient",
+    ),
+    _pair(
+        "units that are all dead",
+        _NUMBERS
+        + """
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.5))
+nn.init.constant_(model[0].bias, -100.0)
+optimizer = torch.optim.Adam(model.parameters())
+for step in range(4):
+    optimizer.zero_grad()
+    F.mse_loss(model(x).mean(1), y + torch.rand(32)).backward()
+    optimizer.step()  # zero-gradient
+""",
+        ("nn.init.constant_(model[0].bias, -100.0)\n", ""),
+    ),
+    _pair(
+        "an optimizer of another model",
+        _NUMBERS
+        + """
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+model = nn.Linear(4, 1)
+for step in range(4):
+    optimizer.zero_grad()
+    F.mse_loss(model(x)[:, 0], y + torch.rand(32)).backward()
+    optimizer.step()  # no-gradient
+""",
+        ("lr=0.1)\nmodel = nn.Linear(4, 1)", "lr=0.1)"),
+    ),
+    _pair(
+        "gradients thrown away before the step",
+        _NUMBERS
+        + """
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(4):
+    F.mse_loss(model(x)[:, 0], y + torch.rand(32)).backward()
+    optimizer.zero_grad()
+    optimizer.step()  # no-gradient
+""",
+        ("    optimizer.zero_grad()\n    optimizer.step()", "    optimizer.step()\n    optimizer.zero_grad()"),
+    ),
+    _pair(
+        "steps too small for the dtype of the parameters",
+        _NUMBERS
+        + """
+model = nn.Linear(4, 1)
+model = model.to(torch.bfloat16)
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6, weight_decay=0)
+for step in range(4):
+    optimizer.zero_grad()
+    F.mse_loss(model(x.to(model.weight.dtype))[:, 0].float(), y + torch.rand(32)).backward()
+    optimizer.step()  # unchanged-parameters
+""",
+        ("model = model.to(torch.bfloat16)\n", ""),
+    ),
+    _pair(
+        "a learning rate that begins at 0 and goes on so",
+        _NUMBERS
+        + """
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step // 100)
+for step in range(4):
+    optimizer.zero_grad()
+    F.mse_loss(model(x)[:, 0], y + torch.rand(32)).backward()
+    optimizer.step()  # unchanged-parameters
+    scheduler.step()
+""",
+        ("step // 100", "step / 100"),
     ),
     _twin(
         "under no_grad, in inference mode, and where memory was written to again",
@@ -357,3 +443,71 @@ TWINS = [
         ("torch.sigmoid(model(x))", "model(x)"),
     ),
 ]
+
+SUSPECTS = [
+    _pair(
+        "predictions that are the same for every class",
+        _CLASSES
+        + """
+model = nn.Linear(4, 5)
+nn.init.zeros_(model.weight)
+nn.init.zeros_(model.bias)
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-6)
+for step in range(6):
+    optimizer.zero_grad()
+    F.cross_entropy(model(x), y).backward()  # chance-loss
+    optimizer.step()
+""",
+        ("lr=1e-6", "lr=0.1"),
+    ),
+    _pair(
+        "a binary loss that stays at ln 2",
+        _FLAGS
+        + """
+model = nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(6):
+    optimizer.zero_grad()
+    F.binary_cross_entropy_with_logits(1e-5 * model(x[step:]), y[step:]).backward()  # chance-loss
+    optimizer.step()
+""",
+        ("1e-5 * model", "model"),
+    ),
+    _pair(
+        "data that are sorted by their class and not shuffled",
+        """
+from torch.utils.data import DataLoader, TensorDataset
+x = torch.randn(320, 4)
+y = torch.arange(320) // 64
+model = nn.Linear(4, 5)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+loader = DataLoader(TensorDataset(x, y), batch_size=16, shuffle=False)
+for (inputs, labels), step in zip(loader, range(4)):
+    optimizer.zero_grad()
+    F.cross_entropy(model(inputs), labels).backward()  # one-label
+    optimizer.step()
+""",
+        ("shuffle=False", "shuffle=True"),
+    ),
+    _pair(
+        "values that look like probabilities",
+        _FLAGS
+        + """
+model = nn.Linear(4, 1)
+class Squash(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return torch.tanh(x) / 2 + 0.5
+    @staticmethod
+    def backward(context, grad):
+        return grad
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(4):
+    optimizer.zero_grad()
+    F.binary_cross_entropy_with_logits(Squash.apply(model(x)), y).backward()  # TLN101
+    optimizer.step()
+""",
+        ("torch.tanh(x) / 2 + 0.5", "torch.tanh(x) * 2"),
+    ),
+]
+"""What is only suspected: the numbers agree with a mistake, and with what is right, too."""

@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -108,7 +109,8 @@ class Fake:
 
     def stop(self) -> None:
         """Let tensors be real again. The patches are undone by their owner."""
-        self.mode.__exit__(None, None, None)
+        if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:  # not inside an operation
+            self.mode.__exit__(None, None, None)
         self.guard.stop()
 
     @property
@@ -140,9 +142,8 @@ class Fake:
         """A device with its number, where `cuda` alone is said."""
         if isinstance(value, str) and value.partition(":")[0] == "cuda":
             value = torch.device(value)
-        if isinstance(value, torch.device) and value.type == "cuda" and value.index is None:
-            return torch.device("cuda", self.current)
-        return value
+        lacks_number = isinstance(value, torch.device) and str(value) == "cuda"
+        return torch.device("cuda", self.current) if lacks_number else value
 
     def _install_cuda(self) -> None:
         put = self.patches.put
@@ -172,6 +173,13 @@ class Fake:
         def steps(scaler: object, optimizer: Any, state: object, *args: Any, **kwargs: Any) -> Any:
             return optimizer.step(*args, **kwargs)  # it asks first whether a gradient overflowed
 
+        def alone(parallel: Any, *args: Any, **kwargs: Any) -> Any:
+            args, kwargs = tree_map_only(
+                torch.Tensor, lambda tensor: tensor.to(parallel.src_device_obj), (args, kwargs)
+            )
+            return parallel.module(*args, **kwargs)
+
+        put(torch.nn.DataParallel, "forward", alone)
         put(torch.amp.GradScaler, "_maybe_opt_step", steps)
 
     def _exchange(self, device: Any) -> int:
@@ -186,49 +194,56 @@ class Fake:
     def _install_tensors(self) -> None:
         replace, put = self.patches.replace, self.patches.put
         replace(torch.Tensor, "to", self._to)
-        put(torch.Tensor, "cuda", lambda tensor, device=None, **_: tensor.to(self._number(device)))
+        put(torch.Tensor, "cuda", self._cuda)
         put(torch.Tensor, "pin_memory", lambda tensor, *_, **__: tensor)
         put(torch.Tensor, "is_pinned", lambda *_, **__: False)
         put(FakeTensor, "is_cuda", property(lambda tensor: tensor.fake_device.type == "cuda"))
-        put(FakeTensor, "tolist", lambda tensor: self._tolist(tensor))
+        put(FakeTensor, "tolist", self._tolist)
         put(FakeTensor, "__deepcopy__", _copied)
         replace(torch.Tensor, "numpy", self._numpy)
         replace(torch.Tensor, "__format__", _format)
         replace(torch.nn.Module, "_apply", _apply)
         for name, answer in _HEALTHY.items():
             for holder in (torch, torch.Tensor):
-                replace(holder, name, lambda original, answer=answer: _answered(original, answer))
+                replace(holder, name, partial(_answered, answer=answer))
         replace(threading.Thread, "run", self._in_thread)
         replace(torch, "save", self._saves)
         replace(torch, "load", self._loads)
 
-    def _number(self, device: Any) -> torch.device:
-        given = torch.device("cuda", device) if isinstance(device, int) else self.named(device or "cuda")
-        assert isinstance(given, torch.device)
-        return given
+    @property
+    def _cuda(self) -> Callable[..., Any]:
+        def cuda(tensor: torch.Tensor, device: Any = None, *_: Any, **__: Any) -> Any:
+            return tensor.to(self._number(device))
+
+        return cuda
+
+    def _number(self, device: Any) -> Any:
+        return torch.device("cuda", device) if isinstance(device, int) else self.named(device or "cuda")
 
     def _to(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def to(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            args = tuple(self._number(arg) if type(arg) is int else self.named(arg) for arg in args)
+            args = (*(self._number(arg) if type(arg) is int else self.named(arg) for arg in args),)
             kwargs = {name: self.named(value) for name, value in kwargs.items()}
             if args and isinstance(args[0], torch.Tensor):
                 args = (args[0].device, args[0].dtype, *args[1:])
-            if isinstance(tensor, FakeTensor) and not kwargs.get("copy"):
+            if isinstance(tensor, FakeTensor) and not kwargs.get("copy") and len(args) < 4:
                 options = {name: value for name, value in kwargs.items() if name != "copy"}
-                device, dtype, _, layout = torch._C._nn._parse_to(*args, **options)  # type: ignore[attr-defined]
-                if device in (None, tensor.device) and dtype in (None, tensor.dtype) and layout is None:
+                parsed: Any = torch._C._nn._parse_to(*args, **options)
+                device, dtype, _, layout = parsed
+                same = device in (None, tensor.device) and dtype in (None, tensor.dtype)
+                if same and layout is None:
                     return tensor
             return original(tensor, *args, **kwargs)
 
         return to
 
-    def _tolist(self, tensor: torch.Tensor) -> Any:
-        self.guess()
+    @property
+    def _tolist(self) -> Callable[..., Any]:
+        def tolist(tensor: torch.Tensor) -> Any:
+            self.guess()
+            return _ones(tuple(tensor.shape), _one(tensor.dtype))
 
-        def ones(shape: Sequence[int]) -> Any:
-            return [ones(shape[1:]) for _ in range(shape[0])] if shape else _one(tensor.dtype)
-
-        return ones(tuple(tensor.shape))
+        return tolist
 
     def _numpy(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def numpy(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -312,7 +327,7 @@ class Fake:
         return load
 
 
-class _Mode(FakeTensorMode):
+class _Mode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """torch's mode, with a CUDA device that needs no library, and with stand-ins for numbers."""
 
     avoid_device_init = True
@@ -374,9 +389,9 @@ class _Guard:
         except (OSError, ValueError) as error:
             raise UserError(f"--device fake does not work with this build of torch: {error}") from error
         if not table[stand_in]:
-            guard = _GUARDS[0] if _GUARDS else _DummyDeviceGuard()  # type: ignore[no-untyped-call]
+            guard = _GUARDS[0] if _GUARDS else _DummyDeviceGuard()
             _GUARDS[:] = [guard]
-            torch._C._acc.register_python_privateuseone_device_guard(guard)  # type: ignore[attr-defined]
+            torch._C._acc.register_python_privateuseone_device_guard(guard)
         self.table, self.before = table, table[xla]
         table[xla] = table[stand_in]
 
@@ -387,7 +402,7 @@ class _Guard:
             self.table = None
 
 
-_GUARDS: list[object] = []
+_GUARDS: list[Any] = []
 """torch keeps a bare pointer to the guard: it has to live as long as the process."""
 
 
@@ -428,6 +443,10 @@ def _one(dtype: torch.dtype) -> float | int | bool | complex:
     if dtype == torch.bool:
         return True
     return 1.0 if dtype.is_floating_point else 1
+
+
+def _ones(shape: Sequence[int], one: object) -> Any:
+    return [_ones(shape[1:], one) for _ in range(shape[0])] if shape else one
 
 
 def _called(error: Exception, func: Any) -> str:
@@ -472,25 +491,26 @@ def _apply(original: Callable[..., Any]) -> Callable[..., Any]:
     """`Module._apply` exchanges the tensors of fake parameters, which fails as soon as a graph knows them."""
 
     def apply(module: torch.nn.Module, fn: Callable[[Any], Any], recurse: bool = True) -> torch.nn.Module:
-        own = [each for each in module._parameters.values() if each is not None]
-        if not all(isinstance(each, FakeTensor) for each in own):
+        own = {name: each for name, each in module._parameters.items() if each is not None}
+        if not all(isinstance(each, FakeTensor) for each in own.values()):
             return original(module, fn, recurse)  # type: ignore[no-any-return]
         if recurse:
             for child in module.children():
-                child._apply(fn)
-        for parameter in own:
-            for tensor in (parameter, parameter.grad):
-                if tensor is None:
-                    continue
-                with torch.no_grad():
-                    made = fn(tensor)
-                if made is not tensor:
-                    tensor.data = made
-                    tensor.fake_device = made.fake_device  # type: ignore[union-attr]
+                child._apply(fn)  # type: ignore[no-untyped-call]
+        for name, parameter in own.items():
+            with torch.no_grad():
+                made = fn(parameter)
+                grad = None if parameter.grad is None else fn(parameter.grad)
+            if parameter.is_meta and not made.is_meta:  # a fake tensor stays on the meta device, whatever it is given
+                module._parameters[name] = torch.nn.Parameter(made, parameter.requires_grad)
+            elif made is not parameter:
+                parameter.grad = None
+                parameter.data = made
+                parameter.fake_device = made.fake_device  # type: ignore[attr-defined]
+                parameter.grad = grad
         for name, buffer in module._buffers.items():
             if buffer is not None:
                 module._buffers[name] = fn(buffer)
         return module
 
     return apply
-

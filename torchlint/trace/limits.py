@@ -9,10 +9,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.data import DataLoader, IterableDataset
 
 from torchlint.trace.patches import Patches
+from torchlint.trace.progress import watch
 from torchlint.trace.recorder import Recorder
 
 BACKWARDS_PER_STEP = 16
@@ -70,13 +70,12 @@ class Limits:
 def count_steps(recorder: Recorder, limits: Limits | None) -> Callable[[], None]:
     """Count the steps of all optimizers. Returns what ends the counting."""
 
-    def hook(optimizer: Any, args: Any, kwargs: Any) -> None:
-        recorder.step += 1
+    def ends(optimizer: Any) -> None:
+        recorder.ends(optimizer)
         if limits is not None:
             limits.stepped(optimizer)
 
-    handle = register_optimizer_step_post_hook(hook)
-    return handle.remove
+    return watch(recorder.begins, ends)
 
 
 def count_backwards(recorder: Recorder, limits: Limits | None, patches: Patches) -> None:

@@ -14,8 +14,10 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from torchlint.contracts import Loss
 from torchlint.trace.graphs import judge_backward
+from torchlint.trace.progress import Progress
 from torchlint.trace.provenance import Memory, origin_of
-from torchlint.trace.samples import type_of, values_of
+from torchlint.trace.samples import KEPT as VALUES
+from torchlint.trace.samples import Look, look, read, settle, type_of
 from torchlint.trace.seen import Call, Origin, Seen
 from torchlint.trace.sites import Homes, Spot
 from torchlint.trace.verdicts import Verdict, judge
@@ -40,6 +42,14 @@ class Found(NamedTuple):
     calls: int
 
 
+class Looks(NamedTuple):
+    """A call that was examined, and the numbers of its tensors, which a GPU may not have computed yet."""
+
+    call: Call
+    args: dict[str, Look]
+    result: Look | None = None
+
+
 class Site:
     """What was seen of the calls of one loss at one place."""
 
@@ -51,6 +61,7 @@ class Site:
         self.examined = 0
         self.shapes: list[list[torch.Size]] = []
         self.calls: list[Call] = []
+        self.looks: list[Looks] = []
         self.found: dict[tuple[str | None, str], Found] = {}
 
     def knows(self, shapes: list[torch.Size]) -> bool:
@@ -62,13 +73,25 @@ class Site:
             return False
         return True
 
-    def add(self, call: Call) -> None:
-        """Keep an examined call, and what is wrong with it."""
+    def add(self, call: Call, looks: Looks) -> None:
+        """Keep an examined call and the numbers that are on their way to it."""
         self.examined += 1
-        if len(self.calls) < KEPT:
+        if len(self.looks) < KEPT:
+            self.looks.append(looks._replace(call=call))
+
+    def settle(self) -> None:
+        """Fill the numbers in, and judge the calls that they belong to."""
+        while self.looks:
+            looks = self.looks.pop(0)
+            args = {
+                name: seen._replace(values=read(found)) if (found := looks.args.get(name)) else seen
+                for name, seen in looks.call.args.items()
+            }
+            result = None if looks.result is None else read(looks.result).low
+            call = looks.call._replace(args=args, result=result)
             self.calls.append(call)
-        for verdict in judge(call, self.loss):
-            self.find(verdict)
+            for verdict in judge(call, self.loss):
+                self.find(verdict)
 
     def find(self, verdict: Verdict) -> None:
         """Count a verdict; the first one's evidence is told."""
@@ -80,13 +103,16 @@ class Site:
 class Recorder:
     """All sites of a run. `every` calls of a site are examined from its first on; then the 2nd, 4th, 8th ... of the rest.
 
-    `values` says whether there are any to look at. Nothing that fails in here reaches the traced program: it is kept in `failures`.
+    `values` says whether there are any to look at, `plots` keeps some of them. Nothing that fails in here reaches the
+    traced program: it is kept in `failures`.
     """
 
-    def __init__(self, homes: Homes, every: int = 64, *, values: bool = True) -> None:
+    def __init__(self, homes: Homes, every: int = 64, *, values: bool = True, plots: bool = False) -> None:
         self.homes = homes
         self.every = every
         self.values = values
+        self.kept = VALUES if plots else 0
+        self.progress = Progress(every, values=values)
         self.memory = Memory()
         self.on = False
         self.sites: dict[tuple[int, int, str], Site] = {}
@@ -119,7 +145,7 @@ class Recorder:
 
     def before(
         self, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Site, Call] | None:
+    ) -> tuple[Site, Looks] | None:
         """What is to be kept of a call that begins, or None for one that is only counted."""
         try:
             site = self._site(sys._getframe(2), loss, original, names, args)
@@ -147,25 +173,34 @@ class Recorder:
 
     def _call(
         self, site: Site, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any], grad: bool
-    ) -> Call:
+    ) -> Looks:
         """Examine the arguments of a call."""
         bound: dict[str, Any] = dict(zip(names, args, strict=False)) | dict(kwargs)
         module = bound.pop("self", None)
         settings = bound if module is None else vars(module)
         loss = site.loss
-        seen = {
-            arg.name: self._seen(value, loss, arg.name)
+        given = {
+            arg.name: value
             for arg in loss.args
             for key in (arg.name, *arg.also)
             if isinstance(value := bound.get(key), torch.Tensor)
         }
         options = {name: settings[name] for name in settings if isinstance(settings[name], _PLAIN)}
-        return Call(loss.id, site.name, seen, options, grad, self.step)
-
-    def _seen(self, tensor: torch.Tensor, loss: Loss, name: str) -> Seen:
+        seen = {name: self._seen(value) for name, value in given.items()}
+        call = Call(loss.id, site.name, seen, options, grad, self.step)
         arg = loss.arg("input")
-        is_input = arg is not None and name == arg.name
-        class_dim = 0 if tensor.dim() == 1 else 1
+        looks = {
+            name: found
+            for name, value in given.items()
+            if (found := self._look(value, arg is not None and name == arg.name)) is not None
+        }
+        return Looks(call, looks)
+
+    def _look(self, tensor: torch.Tensor, is_input: bool) -> Look | None:
+        class_dim = None if is_input else int(tensor.dim() != 1)
+        return look(tensor, class_dim, self.kept) if self.values else None
+
+    def _seen(self, tensor: torch.Tensor) -> Seen:
         return Seen(
             tuple(int(size) for size in tensor.shape),
             str(tensor.dtype).removeprefix("torch."),
@@ -173,29 +208,29 @@ class Recorder:
             str(tensor.device),
             tensor.requires_grad,
             origin_of(tensor, self.memory),
-            values_of(tensor, None if is_input else class_dim) if self.values else None,
         )
 
-    def after(self, pending: tuple[Site, Call] | None, result: Any) -> None:
+    def after(self, pending: tuple[Site, Looks] | None, result: Any) -> None:
         """Add what came out of the call, None if it raised."""
         if pending is None:
             return
         try:
             with self.lock, _unseen():
-                site, call = pending
-                value = None
-                if isinstance(result, torch.Tensor) and self.values:
-                    values = values_of(result, None) if not result.dim() else None
-                    value = None if values is None else result.item()
-                site.add(call._replace(result=value))
+                site, looks = pending
+                is_number = self.values and isinstance(result, torch.Tensor) and not result.dim()
+                site.add(looks.call, looks._replace(result=look(result, None) if is_number else None))
         except Exception as error:  # noqa: BLE001
             self.fail(error)
 
     def learns(self, loss: torch.Tensor) -> None:
         """Look at a loss that `backward()` is about to be called on; a site is made of it only if it is wrong."""
-        if not self.on or self.backwards >= BACKWARDS:
+        if not self.on:
             return
         try:
+            with _unseen():
+                self.progress.backward(self.step, self.backwards + 1, loss)
+            if self.backwards >= BACKWARDS:
+                return
             for verdict in judge_backward(loss):
                 site = self._site(sys._getframe(2), BACKWARD, torch.Tensor.backward, ("loss",), ())
                 site.total += 1
@@ -203,6 +238,39 @@ class Recorder:
                 site.find(verdict)
         except Exception as error:  # noqa: BLE001
             self.fail(error)
+
+    def begins(self, optimizer: Any) -> None:
+        """Called before each step of an optimizer."""
+        if self.on:
+            try:
+                with _unseen():
+                    self.progress.before(optimizer, self._here)
+            except Exception as error:  # noqa: BLE001
+                self.fail(error)
+
+    def ends(self, optimizer: Any) -> None:
+        """Called after each step of an optimizer."""
+        if self.on:
+            try:
+                with _unseen():
+                    self.progress.after(optimizer, self.step)
+            except Exception as error:  # noqa: BLE001
+                self.fail(error)
+        self.step += 1
+
+    def _here(self) -> Spot:
+        frame = self.homes.frame(sys._getframe(1))
+        return Spot(frame.f_code, frame.f_lasti)
+
+    def settle(self) -> None:
+        """Read all numbers, which waits for a GPU, and judge what they show."""
+        with self.lock:
+            settle()
+            for site in self.sites.values():
+                try:
+                    site.settle()
+                except Exception as error:  # noqa: BLE001
+                    self.fail(error)
 
     def fail(self, error: Exception) -> None:
         """Remember what went wrong in the tracer itself."""

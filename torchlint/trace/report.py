@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torchlint.trace.seen import Call, Faked, Seen
+from torchlint.trace.seen import Call, Faked, Point, Seen
 from torchlint.trace.sites import Where, where
 from torchlint.trace.verdicts import Verdict, judge_all, origin_words, refuted, shape_words
 
 if TYPE_CHECKING:
     from torchlint.rulebook import Rule
+    from torchlint.trace.progress import Watched
     from torchlint.trace.recorder import Recorder, Site
 
 
@@ -41,12 +42,17 @@ class Reported(NamedTuple):
 
 
 class Result(NamedTuple):
-    """All sites, in the order of files and lines; `failures` are errors of the tracer itself, `fake` is of a run on a fake device."""
+    """All sites, in the order of files and lines; `failures` are errors of the tracer itself, `fake` is of a run on a fake device.
+
+    `losses` are those that `backward()` was called on, `gradients` the norms at the optimizers' steps.
+    """
 
     sites: tuple[Reported, ...]
     steps: int = 0
     failures: tuple[str, ...] = ()
     fake: Faked | None = None
+    losses: tuple[Point, ...] = ()
+    gradients: tuple[Point, ...] = ()
 
     def __str__(self) -> str:
         """Each verdict in a line or two, for the messages of tests and for notebooks."""
@@ -66,9 +72,24 @@ class Result(NamedTuple):
 
 def result_of(recorder: Recorder) -> Result:
     """Judge what was recorded."""
+    recorder.settle()
     with recorder.lock:
         sites = [_reported(site) for site in recorder.sites.values()]
-    return Result(tuple(sorted(sites)), recorder.step, tuple(recorder.failures))
+    if not any(_spoils_training(site) for site in sites):  # what the steps show then follows from that
+        sites += [_watched(each) for each in recorder.progress.wrong()]
+    losses, gradients = recorder.progress.points()
+    ordered = tuple(sorted(sites, key=lambda site: (site.where, site.contract)))
+    return Result(ordered, recorder.step, tuple(recorder.failures), losses=losses, gradients=gradients)
+
+
+def _spoils_training(site: Reported) -> bool:
+    learns = site.contract == "backward" or any(call.grad for call in site.calls)
+    return learns and any(told.severity == "error" for told in site.verdicts)
+
+
+def _watched(each: Watched) -> Reported:
+    told = tuple(_told(verdict, each.name, None) for verdict in each.verdicts)
+    return Reported(where(each.spot), "step", each.name, each.steps, 0, (), told)
 
 
 def _reported(site: Site) -> Reported:
@@ -118,6 +139,10 @@ def as_data(result: Result) -> dict[str, Any]:
     return {
         "sites": [_site(site) for site in result.sites],
         "steps": result.steps,
+        "training": {
+            "loss": [{"step": point.step, "value": _number(point.value)} for point in result.losses],
+            "gradient_norm": [{"step": point.step, "value": _number(point.value)} for point in result.gradients],
+        },
         "failures": list(result.failures),
         "fake": None if result.fake is None else _fake(result.fake),
     }

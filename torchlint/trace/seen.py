@@ -25,7 +25,10 @@ class Origin(NamedTuple):
 
 
 class Values(NamedTuple):
-    """A sample of a tensor's values. `row_sums` are the least and the largest sum along the classes, of floats."""
+    """A sample of a tensor's values. `row_sums` are the least and the largest sum along the classes.
+
+    `repeats`: a row names a class twice. `some` are values themselves, kept in a dry run for the plots.
+    """
 
     low: float
     high: float
@@ -34,6 +37,7 @@ class Values(NamedTuple):
     whole: bool
     row_sums: tuple[float, float] | None = None
     repeats: bool = False
+    some: tuple[float, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -60,6 +64,13 @@ class Faked(NamedTuple):
 
     halt: Halt | None
     guessed: tuple[str, ...]
+
+
+class Point(NamedTuple):
+    """A number at a step of the optimizers."""
+
+    step: int
+    value: float
 
 
 class Call(NamedTuple):

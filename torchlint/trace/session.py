@@ -63,7 +63,7 @@ class Trace:
         values: bool = True,
     ) -> None:
         self.contracts = contracts or rulebook.load_contracts()
-        self.recorder = Recorder(Homes(script), values=values)
+        self.recorder = Recorder(Homes(script), values=values, plots=limits is not None)
         self.limits = limits
         self.patches = Patches()
         self.watch = Watch(lambda _: self._patch_libraries(), self._libraries())

@@ -6,6 +6,7 @@ settle the matter by themselves. What only the range of the values suggests is a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -293,10 +294,54 @@ _ENOUGH = 64
 def judge_all(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
     """What the calls of a site show together: ranges that look like probabilities, a loss that never changes."""
     yield from _suspects(calls, loss)
+    yield from _chance(calls, loss)
+    yield from _one_label(calls, loss)
     results = [call.result for call in calls if call.grad and call.result is not None]
     if len(results) >= 4 and len(set(results)) == 1 and len({call.step for call in calls}) >= 4:
         message = "The loss is the same number at every step: what comes in does not reach it, or nothing learns."
         yield Verdict(None, f"{results[0]:.6g} in {len(results)} calls", {}, "constant-loss", message, "warning")
+
+
+def _chance(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+    arg = loss.arg("input")
+    held = [(call.result, call.step) for call in calls if call.grad and call.result is not None]
+    if arg is None or len({step for _, step in held}) < _STEPS:
+        return
+    if any(call.options.get("reduction", "mean") != "mean" for call in calls):
+        return
+    inputs = [seen for call in calls if (seen := call.arg(arg.name)) is not None]
+    if loss.family == "binary":
+        classes = 2
+    elif loss.family == "multiclass" and loss.class_dim == 1 and all(len(seen.shape) > 1 for seen in inputs):
+        classes = inputs[0].shape[1] if len({seen.shape[1] for seen in inputs}) == 1 else 0
+    else:
+        return
+    chance = math.log(classes) if classes > 1 else 0.0
+    if chance and all(abs(result - chance) <= _EDGE * chance for result, _ in held):
+        message = (
+            f"The loss stands at its chance value, ln {classes}: the predictions are the same for every class whatever "
+            "comes in. Look at what the model gives for two different samples, at the gradient and at the learning rate."
+        )
+        evidence = f"loss {held[0][0]:.6g} to {held[-1][0]:.6g} in {len(held)} calls, ln {classes} is {chance:.6g}"
+        yield Verdict(None, evidence, {}, "chance-loss", message, "suspect")
+
+
+def _one_label(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+    arg = loss.arg("target")
+    if arg is None or loss.family not in ("binary", "multiclass"):
+        return
+    seen = [target for call in calls if call.grad and (target := call.arg(arg.name)) is not None]
+    values = [each.values for each in seen if each.values is not None]
+    count = sum(each.size for each in values)
+    if len(values) < len(seen) or len({call.step for call in calls}) < _STEPS or count < _ENOUGH:
+        return
+    if len({edge for each in values for edge in (each.low, each.high)}) == 1 and values[0].whole:
+        message = (
+            "Every target is the same, so the model learns to answer that always: the data may be sorted and not "
+            "shuffled, or the labels read wrongly. (Right where it is meant, as for one side of a GAN.)"
+        )
+        evidence = f"all {count} targets looked at are {values[0].low:g}"
+        yield Verdict(None, evidence, {}, "one-label", message, "suspect")
 
 
 def _suspects(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
@@ -317,6 +362,51 @@ def _suspects(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
     name = "a sigmoid" if loss.family == "binary" else "a softmax"
     evidence = f"only the range says so: all {count} values in {len(values)} calls lie in [{low:.4g}, {high:.4g}]"
     yield Verdict(code, evidence, {"activation": f"what may be {name}"}, severity="suspect")
+
+
+# ---------------------------------------------------------------- what the steps of an optimizer show
+
+
+class Stepped(NamedTuple):
+    """What was seen of an optimizer's steps. Of the `looked` at, so many were `without` any gradient.
+
+    `norms` are those of the whole gradient, `probes` say of single steps whether a parameter with a gradient moved, and
+    whether any of those compared had one.
+    """
+
+    steps: int
+    looked: int
+    without: int
+    norms: tuple[float, ...]
+    probes: tuple[tuple[bool, ...], ...]
+
+
+_STEPS = 4
+"""So many steps have to agree: a first step may well change nothing (a warm-up from 0, an output layer that begins at 0)."""
+
+
+def judge_steps(seen: Stepped) -> Iterator[Verdict]:
+    """Whether an optimizer's steps teach its parameters anything."""
+    if seen.looked >= 2 and seen.without == seen.looked:
+        message = (
+            "The optimizer steps, but none of its parameters has a gradient, so nothing is learned: call backward() on a "
+            "loss that depends on them, between zero_grad() and step(), and hand this model's own parameters to the optimizer."
+        )
+        yield Verdict(None, f"no gradient in {seen.looked} steps", {}, "no-gradient", message, "error")
+    elif len(seen.norms) >= _STEPS and not any(seen.norms):
+        message = (
+            "The gradient is zero at every step, so nothing is learned: something between the parameters and the loss is "
+            "constant (a saturated or rounded value, a softmax over one entry, dead units)."
+        )
+        yield Verdict(None, f"gradient norm 0 in {len(seen.norms)} steps", {}, "zero-gradient", message, "warning")
+    elif len(seen.probes) >= 3 and seen.steps >= _STEPS and not any(moved for moved, _ in seen.probes):
+        if all(pushed for _, pushed in seen.probes):
+            message = (
+                "The parameters have a gradient and do not change: the learning rate is 0, or so small that the "
+                "parameters' dtype cannot hold the difference. Raise it, or keep the parameters in float32."
+            )
+            evidence = f"the same numbers before and after {len(seen.probes)} steps that were looked at"
+            yield Verdict(None, evidence, {}, "unchanged-parameters", message, "warning")
 
 
 # ---------------------------------------------------------------- words

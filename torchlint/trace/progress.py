@@ -1,0 +1,165 @@
+"""Watches a run learn: the loss and the gradient at each step, and whether an optimizer's step changes anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+
+from torchlint.trace.samples import is_readable, to_host
+from torchlint.trace.seen import Point
+from torchlint.trace.sites import Spot
+from torchlint.trace.verdicts import Stepped, Verdict, judge_steps
+
+POINTS = 512
+"""So many losses and gradients are kept for the curves."""
+PROBES = 16
+"""So many numbers of each parameter are compared before and after a step."""
+
+
+class Watched(NamedTuple):
+    """What is wrong with the steps of an optimizer, and where its step is called."""
+
+    spot: Spot
+    name: str
+    steps: int
+    verdicts: tuple[Verdict, ...]
+
+
+class _Optimizer:
+    """What was seen of the steps of one optimizer. Numbers stay on their device until all are read."""
+
+    def __init__(self, spot: Spot, name: str) -> None:
+        self.spot = spot
+        self.name = name
+        self.steps = 0
+        self.before: torch.Tensor | None = None
+        self.without = 0
+        self.looked = 0
+        self.norms: list[torch.Tensor] = []
+        self.moved: list[torch.Tensor] = []
+
+
+class Progress:
+    """Follows the optimizers and the losses that `backward()` is called on, all of them at first, then ever fewer."""
+
+    def __init__(self, every: int, *, values: bool) -> None:
+        self.every = every
+        self.values = values
+        self.optimizers: WeakKeyDictionary[Any, _Optimizer] = WeakKeyDictionary()
+        self.all: list[_Optimizer] = []
+        self.losses: list[tuple[int, torch.Tensor]] = []
+        self.gradients: list[tuple[int, torch.Tensor]] = []
+
+    def due(self, count: int) -> bool:
+        """Whether the call of this number is looked at."""
+        rest = count - self.every
+        return rest <= 0 or not rest & (rest - 1)
+
+    def backward(self, step: int, count: int, loss: torch.Tensor) -> None:
+        """Keep the value of a loss."""
+        if self.values and self.due(count) and len(self.losses) < POINTS and not loss.dim() and is_readable(loss):
+            self.losses.append((step, to_host(loss.detach().double())))
+
+    def before(self, optimizer: Any, spot: Callable[[], Spot]) -> None:
+        """Called before each step."""
+        seen = self.optimizers.get(optimizer)
+        if seen is None:
+            seen = self.optimizers[optimizer] = _Optimizer(spot(), f"{type(optimizer).__name__}.step")
+            self.all.append(seen)
+        seen.steps += 1
+        if self.values and _probes_at(seen.steps):
+            seen.before = _probe(parameter.detach() for parameter in _parameters(optimizer))
+
+    def after(self, optimizer: Any, step: int) -> None:
+        """Called after each step, with the number of all steps before it."""
+        seen = self.optimizers.get(optimizer)
+        parameters = _parameters(optimizer)
+        if seen is None or not parameters or not self.due(seen.steps):
+            return
+        grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        seen.looked += 1
+        seen.without += not grads
+        dense = [grad.detach() for grad in grads if is_readable(grad)]
+        if not self.values or not dense:
+            return
+        if len(dense) == len(grads):
+            norm = to_host(_norm(dense))
+            seen.norms.append(norm)
+            if len(self.gradients) < POINTS:
+                self.gradients.append((step, norm))
+        if seen.before is not None and len(dense) == len(parameters):
+            now, pushed = _probe(each.detach() for each in parameters), _probe(dense)
+            if now is not None and pushed is not None and now.shape == seen.before.shape:
+                same = (now == seen.before) | (pushed == 0)
+                seen.moved.append(to_host(torch.stack([(~same).any(), (pushed != 0).any()])))
+        seen.before = None
+
+    def points(self) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+        """The losses and the norms of the gradients over the steps."""
+        return tuple(_points(self.losses)), tuple(_points(self.gradients))
+
+    def wrong(self) -> Iterator[Watched]:
+        """The optimizers with whose steps something is wrong."""
+        for seen in self.all:
+            norms = [norm.item() for norm in seen.norms]
+            probes = [tuple(bool(each) for each in row.tolist()) for row in seen.moved]
+            told = Stepped(seen.steps, seen.looked, seen.without, tuple(norms), tuple(probes))
+            verdicts = tuple(judge_steps(told))
+            if verdicts:
+                yield Watched(seen.spot, seen.name, seen.steps, verdicts)
+
+
+def watch(begin: Callable[[Any], None], end: Callable[[Any], None]) -> Callable[[], None]:
+    """Call these around each step of any optimizer. Returns what ends it."""
+    before = register_optimizer_step_pre_hook(lambda optimizer, *_: begin(optimizer))
+    after = register_optimizer_step_post_hook(lambda optimizer, *_: end(optimizer))
+
+    def stop() -> None:
+        before.remove()
+        after.remove()
+
+    return stop
+
+
+def _probes_at(step: int) -> bool:
+    return not step & (step - 1)
+
+
+def _parameters(optimizer: Any) -> list[torch.Tensor]:
+    groups: Sequence[dict[str, Any]] = optimizer.param_groups
+    return [each for group in groups for each in group["params"] if each.requires_grad]
+
+
+def _probe(tensors: Any) -> torch.Tensor | None:
+    """Some numbers of each tensor, in a row; None if one cannot be read."""
+    rows = []
+    for tensor in tensors:
+        if not is_readable(tensor) or isinstance(tensor, FakeTensor) or tensor.is_complex():
+            return None
+        flat = tensor.reshape(-1)
+        rows.append(flat[:: max(1, math.ceil(flat.numel() / PROBES))].float())
+    if not rows or any(row.device != rows[0].device for row in rows):
+        return None
+    return torch.cat(rows)
+
+
+def _norm(tensors: list[torch.Tensor]) -> torch.Tensor:
+    device = tensors[0].device
+    norms = [torch.linalg.vector_norm(each, dtype=_precision(each)).to(device) for each in tensors]
+    whole: torch.Tensor = torch.linalg.vector_norm(torch.stack([norm.float() for norm in norms]))
+    return whole
+
+
+def _precision(tensor: torch.Tensor) -> torch.dtype | None:
+    return torch.float32 if tensor.dtype in (torch.float16, torch.bfloat16) else None
+
+
+def _points(held: list[tuple[int, torch.Tensor]]) -> Iterator[Point]:
+    for step, number in held:
+        yield Point(step, number.item())
