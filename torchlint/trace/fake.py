@@ -335,11 +335,13 @@ class _Mode(FakeTensorMode):  # type: ignore[no-untyped-call]
     def __init__(self, fake: Fake) -> None:
         super().__init__(allow_non_fake_inputs=True)
         self.fake = fake
+        self.asked = torch.device("cuda", 0)
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         if func is _DEVICE and not self.in_kernel_invocation and args[0].fake_device.type == "cuda":
+            self.asked = args[0].fake_device
             return _Guard.DEVICE
         try:
             return super().__torch_dispatch__(func, types, args, kwargs or {})
@@ -355,8 +357,8 @@ class _Mode(FakeTensorMode):  # type: ignore[no-untyped-call]
             return self.fake.scalar(args[0])
         kwargs = kwargs or {}
         device = kwargs.get("device")
-        if device is not None and device.type == _Guard.DEVICE.type:  # made in C++ with the options of another tensor
-            kwargs = {**kwargs, "device": torch.device("cuda", self.fake.current)}
+        if device is not None and device.type == _Guard.DEVICE.type:  # C++ makes a tensor like that it asked about
+            kwargs = {**kwargs, "device": self.asked}
         return super().dispatch(func, types, args, kwargs)
 
 
