@@ -426,7 +426,7 @@ def _gone(number: int, file: str) -> str:
     show_default=True,
     help="Where the script says, or on a fake device: shapes, dtypes and devices are checked without memory and values.",
 )
-@click.option("--output-format", type=click.Choice(["full", "json"]), default="full", help="How to report.")
+@click.option("--output-format", type=click.Choice(["full", "json", "html"]), default="full", help="How to report.")
 @click.option(
     "--output-file", "-o", metavar="FILE", shell_complete=completion.files, help="Write the report to a file."
 )

@@ -46,7 +46,7 @@ def trace(
     The exit code is the program's if that is not 0, else 1 if anything is wrong.
     """
     home = os.getcwd()
-    aside = runner.Aside() if options.output_format == "json" and options.output_file is None else None
+    aside = runner.Aside() if options.output_format in ("json", "html") and options.output_file is None else None
     session: Trace
 
     def report(code: int) -> int:
@@ -58,7 +58,7 @@ def trace(
         result = session.report()._replace(fake=None if fake is None else fake.told)
         _keep(as_data(result), home)
         lint = check() if check is not None else None
-        _write(result, contracts, options, aside, lint)
+        _write(result, contracts, options, os.path.basename(program.path), aside, lint)
         return code or int(result.bad) or (0 if lint is None else lint.exit_code)
 
     def give_up() -> None:
@@ -112,22 +112,36 @@ def _keep(data: dict[str, Any], home: str) -> None:
             json.dump({"version": observed.VERSION, "files": files, **data}, target)
 
 
+def _hand_over(text: str, options: Options, aside: runner.Aside | None) -> None:
+    """Write a report that stands alone, to its file or to standard output."""
+    if aside is not None:
+        aside.write(text)
+    else:
+        assert options.output_file is not None
+        with open(options.output_file, "w", encoding="utf-8") as file:
+            file.write(text)
+
+
 def _write(
-    result: Result, contracts: Contracts, options: Options, aside: runner.Aside | None, lint: Report | None
+    result: Result,
+    contracts: Contracts,
+    options: Options,
+    program: str,
+    aside: runner.Aside | None,
+    lint: Report | None,
 ) -> None:
+    if options.output_format == "html":
+        from torchlint.trace.page import render  # noqa: PLC0415
+
+        _hand_over(render(result, contracts, program, None if lint is None else lint.diagnostics), options, aside)
+        return
     if options.output_format == "json":
         data = as_data(result)
         if lint is not None:
             from torchlint.report.json import entry  # noqa: PLC0415
 
             data["diagnostics"] = [entry(each) for each in lint.diagnostics]
-        text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-        if aside is not None:
-            aside.write(text)
-        else:
-            assert options.output_file is not None
-            with open(options.output_file, "w", encoding="utf-8") as file:
-                file.write(text)
+        _hand_over(json.dumps(data, indent=2, allow_nan=False) + "\n", options, aside)
         return
     from torchlint.trace.table import write  # noqa: PLC0415  # rich: 60 ms
 

@@ -212,6 +212,15 @@ def fake_words(fake: Faked) -> Iterator[str]:
     yield "note: a fake run looks at shapes, dtypes, devices and operations, and at no values"
 
 
+def summary(result: Result) -> str:
+    """How much was seen and how much of it is wrong, in a line."""
+    wrong = sum(told.severity in ("error", "warning") for site in result.sites for told in site.verdicts)
+    suspects = sum(told.severity == "suspect" for site in result.sites for told in site.verdicts)
+    calls = sum(site.total for site in result.sites)
+    more = f", {suspects} suspected" if suspects else ""
+    return f"{len(result.sites)} loss sites, {calls} calls, {result.steps} optimizer steps: {wrong} wrong{more}"
+
+
 def near(path: str) -> str:
     """A path as seen from the working folder, if it lies below it."""
     if path.startswith("<"):
@@ -234,4 +243,15 @@ def input_words(site: Reported, role: str | None) -> str:
     return f"{shown} {types}{span}" + (f"\n{', '.join(names)}" if names else "")
 
 
-__all__ = ["Reported", "Result", "Told", "as_data", "fake_words", "input_words", "near", "origin_words", "result_of"]
+__all__ = [
+    "Reported",
+    "Result",
+    "Told",
+    "as_data",
+    "fake_words",
+    "input_words",
+    "near",
+    "origin_words",
+    "result_of",
+    "summary",
+]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from torchlint.contracts import Contracts
 from torchlint.report.style import wants_colour
-from torchlint.trace.report import Reported, Result, Told, fake_words, input_words, near
+from torchlint.trace.report import Reported, Result, Told, fake_words, input_words, near, summary
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "info": "cyan", "suspect": "magenta"}
 
@@ -31,7 +31,7 @@ def write(result: Result, contracts: Contracts, stream: IO[str]) -> None:
             console.print(Text(line))
     for failure in result.failures:
         console.print(Text(f"note: the tracer could not examine a call: {failure}"))
-    console.print(Text(_summary(result)))
+    console.print(Text(summary(result)))
 
 
 def _table(result: Result, contracts: Contracts) -> Table:
@@ -64,11 +64,3 @@ def _label(told: Told) -> str:
 
 def _place(site: Reported) -> str:
     return f"{near(site.where.path)}:{site.where.line}:{site.where.column}"
-
-
-def _summary(result: Result) -> str:
-    wrong = sum(told.severity in ("error", "warning") for site in result.sites for told in site.verdicts)
-    suspects = sum(told.severity == "suspect" for site in result.sites for told in site.verdicts)
-    calls = sum(site.total for site in result.sites)
-    more = f", {suspects} suspected" if suspects else ""
-    return f"{len(result.sites)} loss sites, {calls} calls, {result.steps} optimizer steps: {wrong} wrong{more}"
