@@ -54,6 +54,12 @@ class Fix(NamedTuple):
 Runtime = Literal["confirmed", "refuted", "unseen"]
 """What a trace says of a finding: seen to be so, seen to be otherwise, or never met."""
 
+RUNTIME_WORDS: dict[Runtime, str] = {
+    "confirmed": "confirmed by a trace",
+    "refuted": "refuted by a trace",
+    "unseen": "not met by a trace",
+}
+
 
 class Diagnostic(NamedTuple):
     """One finding as users see it. `runtime` is None if there is no trace.

@@ -78,6 +78,50 @@ def test_a_trace_confirms_refutes_and_adds(run: Run, trace: Run, tmp_path: Path)
     assert "error[TLN101] sigmoid-before-with-logits, confirmed by a trace" in text
 
 
+MARKS = {
+    "full": (", confirmed by a trace", ", not met by a trace"),
+    "concise": (" [confirmed]", " [unseen]"),
+    "json": ('"status": "confirmed"', '"status": "unseen"'),
+    "sarif": ('"runtime": "confirmed"', '"runtime": "unseen"'),
+    "github": ("(Confirmed by a trace.)", "(Not met by a trace.)"),
+    "gitlab": ("(Confirmed by a trace.)", "(Not met by a trace.)"),
+    "junit": ("  confirmed by a trace", "  not met by a trace"),
+}
+
+
+def test_every_format_says_what_the_trace_saw(run: Run, trace: Run) -> None:
+    trace({"train.py": TRAIN}, "train.py")
+    for name, (confirmed, unseen) in MARKS.items():
+        out = run({}, "-m", "torchlint", "check", "--isolated", "--select", "TLN1", "--output-format", name).out
+        assert (out.count(confirmed), out.count(unseen)) == (2, 1), name
+
+
+REFUTED = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+x = torch.randn(32, 4)
+model = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())
+for layer in list(vars(model)["_modules"]):
+    if layer != "0":
+        del vars(model)["_modules"][layer]
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(3):
+    loss = F.binary_cross_entropy_with_logits(model(x), (x[:, :1] > 0).float())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_certain_finding_that_a_trace_refutes_is_marked(run: Run, trace: Run, tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(REFUTED, "utf-8")
+    assert found(run) == {("TLN101", 12): None}
+    trace({}, "train.py")
+    assert found(run) == {("TLN101", 12): "refuted"}
+
+
 def test_a_stale_trace_is_ignored_and_said_to_be(run: Run, trace: Run, tmp_path: Path) -> None:
     trace({"train.py": TRAIN}, "train.py")
     (tmp_path / "train.py").write_text(f"{TRAIN}\n", "utf-8")

@@ -19,7 +19,7 @@ def render(diagnostics: Sequence[Diagnostic], style: Style, *, unsafe: bool = Fa
 def headline(diagnostic: Diagnostic, style: Style, *, unsafe: bool = False) -> str:
     """`models.py:3:5: TLN101 [*] message`; a finding that is not certain says so, `[*]` that `--fix` repairs it."""
     doubt = " [likely]" if diagnostic.confidence == "likely" else ""
-    doubt += "" if diagnostic.runtime in (None, "unseen") else f" [{diagnostic.runtime}]"
+    doubt += "" if diagnostic.runtime is None else f" [{diagnostic.runtime}]"
     doubt += " [*]" if is_fixable(diagnostic, unsafe=unsafe) else ""
     code = style(diagnostic.code, diagnostic.severity)
     return f"{style(where(diagnostic.place), 'bold')}: {code}{doubt} {diagnostic.message}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from torchlint.diagnostics import Diagnostic, Problem, Severity
+from torchlint.diagnostics import RUNTIME_WORDS, Diagnostic, Problem, Severity
 from torchlint.report import ci
 from torchlint.report.concise import said, where
 
@@ -41,6 +41,8 @@ def _finding(diagnostic: Diagnostic, root: str) -> str:
 
 def _told(diagnostic: Diagnostic) -> Iterator[str]:
     yield ci.in_cell(diagnostic.place) + diagnostic.message
+    if diagnostic.runtime is not None:
+        yield f"({RUNTIME_WORDS[diagnostic.runtime].capitalize()}.)"
     if diagnostic.trail:
         yield "How the value got there:"
         for step in diagnostic.trail:

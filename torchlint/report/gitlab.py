@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from torchlint.diagnostics import Diagnostic, Problem, Severity
+from torchlint.diagnostics import RUNTIME_WORDS, Diagnostic, Problem, Severity
 from torchlint.report import ci
 from torchlint.report.concise import said
 
@@ -26,8 +26,9 @@ def render(report: Report) -> str:
 
 def _finding(diagnostic: Diagnostic, fingerprint: str, root: str) -> dict[str, Any]:
     region = ci.region(diagnostic.place) or ci.Region(1, 1, 1, 1)
+    seen = "" if diagnostic.runtime is None else f" ({RUNTIME_WORDS[diagnostic.runtime].capitalize()}.)"
     return {
-        "description": f"{diagnostic.code}: {ci.in_cell(diagnostic.place)}{diagnostic.message}",
+        "description": f"{diagnostic.code}: {ci.in_cell(diagnostic.place)}{diagnostic.message}{seen}",
         "check_name": diagnostic.code,
         "fingerprint": fingerprint,
         "severity": _SEVERITIES[diagnostic.severity],

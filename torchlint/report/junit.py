@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
-from torchlint.diagnostics import Diagnostic, Place, Problem
+from torchlint.diagnostics import RUNTIME_WORDS, Diagnostic, Place, Problem
 from torchlint.report import ci
 from torchlint.report.concise import said, where
 
@@ -53,6 +53,7 @@ def _counts(cases: Sequence[_Case]) -> str:
 def _failure(diagnostic: Diagnostic, root: str) -> _Case:
     place = diagnostic.place
     told = [f"{where(place)}: {diagnostic.code} {diagnostic.name}: {diagnostic.message}"]
+    told += [] if diagnostic.runtime is None else [f"  {RUNTIME_WORDS[diagnostic.runtime]}"]
     told += [f"  {where(step.place)}: {step.note}" for step in diagnostic.trail]
     message = _attribute(ci.in_cell(place) + diagnostic.message)
     text = "\n".join(told)

@@ -67,7 +67,7 @@ def _result(diagnostic: Diagnostic, rule: int, fingerprint: str, root: str) -> d
         "message": {"text": ci.in_cell(place) + diagnostic.message},
         "locations": [_location(place, root)],
         "partialFingerprints": {"torchlint/v1": fingerprint},
-        "properties": {"confidence": diagnostic.confidence},
+        "properties": {"confidence": diagnostic.confidence, **_runtime(diagnostic)},
     }
     if diagnostic.trail:
         result["codeFlows"] = [{"threadFlows": [{"locations": [_step(step, root) for step in diagnostic.trail]}]}]
@@ -75,6 +75,10 @@ def _result(diagnostic: Diagnostic, rule: int, fingerprint: str, root: str) -> d
     if fixes:
         result["fixes"] = fixes
     return result
+
+
+def _runtime(diagnostic: Diagnostic) -> dict[str, str]:
+    return {} if diagnostic.runtime is None else {"runtime": diagnostic.runtime}
 
 
 def _step(step: Step, root: str) -> dict[str, Any]:

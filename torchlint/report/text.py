@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-from torchlint.diagnostics import Diagnostic, Fix, Place, Step
+from torchlint.diagnostics import RUNTIME_WORDS, Diagnostic, Fix, Place, Step
 from torchlint.report.concise import is_fixable, where
 from torchlint.report.style import Style
 from torchlint.source import Source, split_lines
@@ -46,7 +46,7 @@ class Lines:
 def _diagnostic(diagnostic: Diagnostic, lines: Lines, style: Style, *, unsafe: bool) -> str:
     place = diagnostic.place
     doubt = ", likely" if diagnostic.confidence == "likely" else ""
-    doubt += "" if diagnostic.runtime in (None, "unseen") else f", {diagnostic.runtime} by a trace"
+    doubt += "" if diagnostic.runtime is None else f", {RUNTIME_WORDS[diagnostic.runtime]}"
     doubt += " [*]" if is_fixable(diagnostic, unsafe=unsafe) else ""
     label = f"{diagnostic.severity}[{diagnostic.code}]"
     gutter = len(str(place.end_line))
