@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torchlint import observed
 from torchlint.contracts import Contracts
 from torchlint.data import TRACE
-from torchlint.trace import runner
+from torchlint.trace import ranks, runner
 from torchlint.trace.fake import STOPPED, Fake
 from torchlint.trace.limits import Limits, leave
 from torchlint.trace.overlay import Overlay
@@ -46,6 +46,7 @@ def trace(
     The exit code is the program's if that is not 0, else 1 if anything is wrong.
     """
     home = os.getcwd()
+    rank = ranks.here(os.environ)
     aside = runner.Aside() if options.output_format in ("json", "html") and options.output_file is None else None
     session: Trace
 
@@ -56,6 +57,11 @@ def trace(
         if overlay is not None:
             overlay.close()
         result = session.report()._replace(fake=None if fake is None else fake.told)
+        if rank is not None:
+            if not rank.reports:
+                ranks.send(rank, result)
+                return code
+            result = ranks.gather(rank, result)
         _keep(as_data(result), home)
         lint = check() if check is not None else None
         _write(result, contracts, options, os.path.basename(program.path), aside, lint)
@@ -67,7 +73,11 @@ def trace(
         sys.stderr.flush()
         leave(code)
 
-    overlay = None if options.full else Overlay((os.getcwd(), program.folder))
+    overlay = (
+        None
+        if options.full
+        else Overlay((os.getcwd(), program.folder), None if rank is None else os.path.join(rank.folder, "files"))
+    )
     limits = None if options.full else Limits(options.steps, options.batches, give_up)
     session = Trace(contracts, script=program.path, limits=limits, values=options.device == "real")
     fake = Fake(session.recorder.homes, session.patches, give_up) if options.device == "fake" else None

@@ -33,11 +33,13 @@ class Overlay:
     """The layer: `folder` holds the files that were written, under their full names; `gone` the names taken away.
 
     `keep` are folders whose files the program must not change, wherever they lie. Caches of downloads, devices and the
-    temporary folder are not touched by this: others read them, and they are no results.
+    temporary folder are not touched by this: others read them, and they are no results. Processes that train together
+    share one `folder`, since one reads what another wrote.
     """
 
-    def __init__(self, keep: tuple[str, ...]) -> None:
-        self.folder = os.path.realpath(tempfile.mkdtemp(prefix="torchlint-trace-"))
+    def __init__(self, keep: tuple[str, ...], folder: str | None = None) -> None:
+        self.owns = folder is None
+        self.folder = folder or os.path.realpath(tempfile.mkdtemp(prefix="torchlint-trace-"))
         self.keep = tuple(os.path.realpath(each) for each in keep)
         caches = [os.environ.get(name, "") for name in _CACHES]
         home = os.path.expanduser("~/.cache")
@@ -310,7 +312,8 @@ class Overlay:
     def close(self) -> None:
         """Throw away what was written."""
         self.watch.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.owns:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class _Entry:

@@ -149,6 +149,11 @@ def _site(number: int, site: Reported, contracts: Contracts) -> Markup:
         "article",
         tag("h3", tag("code", _place(site)), f" {site.name}", id=f"site-{number}"),
         *(_verdict(site, told) for told in site.verdicts),
+        *(
+            [tag("p", "The ranks disagree here:"), tag("ul", *(tag("li", line) for line in site.ranks))]
+            if site.ranks
+            else []
+        ),
         _arguments(seen) if names else Markup(),
         tag("div", *plots, class_="plots"),
         aria_labelledby=f"site-{number}",

@@ -11,7 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from torchlint.trace.samples import is_readable, to_host
+from torchlint.trace.samples import is_readable, to_host, unseen
 from torchlint.trace.seen import Point
 from torchlint.trace.sites import Spot
 from torchlint.trace.verdicts import Stepped, Verdict, judge_steps
@@ -64,7 +64,8 @@ class Progress:
     def backward(self, step: int, count: int, loss: torch.Tensor) -> None:
         """Keep the value of a loss."""
         if self.values and self.due(count) and len(self.losses) < POINTS and not loss.dim() and is_readable(loss):
-            self.losses.append((step, to_host(loss.detach().double())))
+            with unseen():
+                self.losses.append((step, to_host(loss.detach().double())))
 
     def before(self, optimizer: Any, spot: Callable[[], Spot]) -> None:
         """Called before each step."""
@@ -74,14 +75,17 @@ class Progress:
             self.all.append(seen)
         seen.steps += 1
         if self.values and _probes_at(seen.steps):
-            seen.before = _probe(parameter.detach() for parameter in _parameters(optimizer))
+            with unseen():
+                seen.before = _probe(parameter.detach() for parameter in _parameters(optimizer))
 
     def after(self, optimizer: Any, step: int) -> None:
         """Called after each step, with the number of all steps before it."""
         seen = self.optimizers.get(optimizer)
-        parameters = _parameters(optimizer)
-        if seen is None or not parameters or not self.due(seen.steps):
-            return
+        if seen is not None and self.due(seen.steps) and (parameters := _parameters(optimizer)):
+            with unseen():
+                self._look(seen, parameters, step)
+
+    def _look(self, seen: _Optimizer, parameters: list[torch.Tensor], step: int) -> None:
         grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
         seen.looked += 1
         seen.without += not grads

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._python_dispatch import _disable_current_modes
 
 from torchlint.contracts import Loss
 from torchlint.trace.graphs import judge_backward
 from torchlint.trace.progress import Progress
 from torchlint.trace.provenance import Memory, origin_of
 from torchlint.trace.samples import KEPT as VALUES
-from torchlint.trace.samples import Look, look, read, settle, type_of
+from torchlint.trace.samples import Look, look, read, settle, type_of, unseen
 from torchlint.trace.seen import Call, Origin, Seen
 from torchlint.trace.sites import Homes, Spot
 from torchlint.trace.verdicts import Verdict, judge
@@ -155,7 +153,7 @@ class Recorder:
             if rest > 0 and rest & (rest - 1) and site.knows(given):
                 return None
             grad = torch.is_grad_enabled()
-            with self.lock, _unseen():
+            with self.lock, unseen():
                 return site, self._call(site, names, args, kwargs, grad)
         except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
             self.fail(error)
@@ -215,7 +213,7 @@ class Recorder:
         if pending is None:
             return
         try:
-            with self.lock, _unseen():
+            with self.lock, unseen():
                 site, looks = pending
                 is_number = self.values and isinstance(result, torch.Tensor) and not result.dim()
                 site.add(looks.call, looks._replace(result=look(result, None) if is_number else None))
@@ -227,8 +225,7 @@ class Recorder:
         if not self.on:
             return
         try:
-            with _unseen():
-                self.progress.backward(self.step, self.backwards + 1, loss)
+            self.progress.backward(self.step, self.backwards + 1, loss)
             if self.backwards >= BACKWARDS:
                 return
             for verdict in judge_backward(loss):
@@ -243,8 +240,7 @@ class Recorder:
         """Called before each step of an optimizer."""
         if self.on:
             try:
-                with _unseen():
-                    self.progress.before(optimizer, self._here)
+                self.progress.before(optimizer, self._here)
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
 
@@ -252,8 +248,7 @@ class Recorder:
         """Called after each step of an optimizer."""
         if self.on:
             try:
-                with _unseen():
-                    self.progress.after(optimizer, self.step)
+                self.progress.after(optimizer, self.step)
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
         self.step += 1
@@ -296,14 +291,6 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  # as for tensors without memory of their own (inside vmap)
             if not isinstance(error, (RuntimeError, NotImplementedError)):
                 self.fail(error)
-
-
-@contextmanager
-def _unseen() -> Iterator[None]:
-    """Compute without a graph, and without the program's own modes (flop counters and the like) seeing it."""
-    modes = _disable_current_modes() if torch._C._len_torch_dispatch_stack() else nullcontext()
-    with torch.no_grad(), torch._C.DisableTorchFunction(), modes:
-        yield
 
 
 def _name(frame: FrameType | None, original: Any, module: Any) -> str:

@@ -29,7 +29,7 @@ class Told(NamedTuple):
 
 
 class Reported(NamedTuple):
-    """One site of a result."""
+    """One site of a result. `ranks` says what the processes of a distributed run disagree on."""
 
     where: Where
     contract: str
@@ -39,6 +39,7 @@ class Reported(NamedTuple):
     calls: Sequence[Call]
     verdicts: tuple[Told, ...]
     refuted: frozenset[str] = frozenset()
+    ranks: tuple[str, ...] = ()
 
 
 class Result(NamedTuple):
@@ -166,6 +167,7 @@ def _site(site: Reported) -> dict[str, Any]:
         "arguments": {name: _argument([call.args[name] for call in site.calls if name in call.args]) for name in names},
         "losses": [_number(call.result) for call in site.calls],
         "refuted": sorted(site.refuted),
+        "ranks": list(site.ranks),
         "verdicts": [told._asdict() for told in site.verdicts],
     }
 

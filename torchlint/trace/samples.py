@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from typing import NamedTuple
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from torchlint.contracts import DType
 from torchlint.trace.seen import Values
@@ -26,6 +27,14 @@ class Look(NamedTuple):
     row: torch.Tensor
     size: int
     has_rows: bool
+
+
+@contextmanager
+def unseen() -> Iterator[None]:
+    """Compute without a graph, and without the program's own modes (flop counters and the like) seeing it."""
+    modes = _disable_current_modes() if torch._C._len_torch_dispatch_stack() else nullcontext()
+    with torch.no_grad(), torch._C.DisableTorchFunction(), modes:
+        yield
 
 
 def type_of(tensor: torch.Tensor) -> DType:

@@ -20,15 +20,20 @@ def write(result: Result, contracts: Contracts, stream: IO[str]) -> None:
     """Print the table and the verdicts."""
     colour = wants_colour(stream)
     console = Console(file=stream, force_terminal=colour, no_color=not colour, highlight=False, soft_wrap=True)
-    width = max(100, console.width)
+    console.width = max(100, console.width)  # a table that is narrower breaks the names of the losses
     if result.sites:
-        console.print(_table(result, contracts), width=width)
+        console.print(_table(result, contracts))
     for site in result.sites:
         for told in site.verdicts:
             _verdict(console, site, told)
     if result.fake is not None:
         for line in fake_words(result.fake):
             console.print(Text(line))
+    for site in result.sites:
+        if site.ranks:
+            console.print(Text(f"note: the ranks disagree at {_place(site)}"))
+            for line in site.ranks:
+                console.print(Text(f"  {line}"))
     for failure in result.failures:
         console.print(Text(f"note: the tracer could not examine a call: {failure}"))
     console.print(Text(summary(result)))
