@@ -86,7 +86,9 @@ def _site(entry: Any, path: str) -> Site:
 
 
 def judged(diagnostic: Diagnostic, trace: Trace) -> Diagnostic:
-    """The diagnostic with what the trace says of it."""
+    """The diagnostic with what the trace says of it; nothing in a file that has changed since."""
+    if diagnostic.place.path in trace.stale:
+        return diagnostic
     sites = [site for place in _places(diagnostic) for site in _at(trace, place)]
     alike = _SHAPES if diagnostic.code in _SHAPES else {diagnostic.code}
     runtime: Runtime = "unseen"
