@@ -127,12 +127,10 @@ def in_this_process(folder: Path, arguments: Sequence[str], stdin: bytes, variab
     return Result(int(end.value.code or 0), *(each.getvalue().decode() for each in held))
 
 
-@pytest.fixture
-def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
-    """Run flake8 in the folder, with the plugin registered as an installation of torchlint registers it."""
+def registered(folder: Path) -> Path:
+    """Put what an installation of torchlint says of itself into an empty folder for `sys.path`: its plugins, for one."""
     entry_points = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
-    installed = tmp_path_factory.mktemp("installed")
-    about = installed / "torchlint-0.dist-info"
+    about = folder / "torchlint-0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: torchlint\nVersion: 0\n", "utf-8")
     groups = [
@@ -140,6 +138,13 @@ def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
         for group, entries in entry_points.items()
     ]
     (about / "entry_points.txt").write_text("\n".join(groups), "utf-8")
+    return folder
+
+
+@pytest.fixture
+def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
+    """Run flake8 in the folder, with the plugin registered as an installation of torchlint registers it."""
+    installed = registered(tmp_path_factory.mktemp("installed"))
 
     def run(*arguments: str, stdin: bytes = b"", python: str = "") -> Result:
         program = ["-c", python] if python else ["-m", "flake8", "--max-line-length=999"]

@@ -135,7 +135,8 @@ def test_what_is_kept_between_runs_does_not_grow(tmp_path: Path) -> None:
     chance, edits = random.Random(7), 300
     path = tmp_path / "model.py"
     part = Document(path.as_uri(), MODEL, 1)
-    opened, runs, counts = Opened(str(path), part.uri, [part]), Runs(), []
+    opened, runs = Opened(str(path), part.uri, [part]), Runs()
+    counts: list[int] = []
     for number in range(edits):
         start = Position(chance.randrange(12), 0)
         whole = chance.random() < 0.5
