@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
@@ -190,6 +191,38 @@ async def test_an_edit_is_not_kept_waiting_for_the_whole_project(tree: Tree) -> 
             ed.replace("a.py", 0, 0, f"# {number}\n")
             assert [each.range.start.line for each in await ed.pull("a.py")] == [8 + number]
         assert time.monotonic() - start < 0.8 * edits * WHOLE_AFTER
+
+
+def test_what_is_cancelled_is_not_answered_and_what_comes_after_is() -> None:
+    """Message by message, since a cancellation must come while the server is at work."""
+    many = "".join(f"\n\ndef f{number}(x, y):\n    return nn.BCELoss()(x, y)\n" for number in range(1000))
+    document = {"uri": "file:///nowhere/a.py", "languageId": "python", "version": 1, "text": BAD + many}
+    asked = {"textDocument": {"uri": document["uri"]}}
+    capabilities: dict[str, Any] = {"textDocument": {"diagnostic": {}}}
+    messages: list[dict[str, Any]] = [
+        {"id": 1, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": capabilities}},
+        {"method": "textDocument/didOpen", "params": {"textDocument": document}},
+        {"id": 2, "method": "textDocument/diagnostic", "params": asked},
+        {"method": "$/cancelRequest", "params": {"id": 2}},
+        {"id": 3, "method": "textDocument/diagnostic", "params": asked},
+    ]
+    command = [sys.executable, "-m", "torchlint", "server"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None and server.stdout is not None
+        for message in messages:
+            body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+            server.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        server.stdin.flush()
+        answers: dict[int, dict[str, Any]] = {}
+        while 3 not in answers:
+            length = int(server.stdout.readline().split(b":")[1])
+            while server.stdout.readline().strip():
+                pass
+            answer = json.loads(server.stdout.read(length))
+            answers[answer.get("id", 0)] = answer
+        server.kill()
+    assert answers[2]["error"]["code"] == lsp.LSPErrorCodes.RequestCancelled.value
+    assert "TLN101" in [each["code"] for each in answers[3]["result"]["items"]]
 
 
 @in_loop
