@@ -26,13 +26,16 @@ class _Session:
         self.runs = Runs()
         self.opened: dict[str, Opened] = {}
 
-    def lint(self, workspace: Any, path: str) -> list[dict[str, Any]]:
-        """The diagnostics of an open file, with those of the other open files as they are by now."""
+    def lint(self, workspace: Any, path: str, *, whole: bool) -> list[dict[str, Any]]:
+        """The diagnostics of an open file, with the other open files as they are by now.
+
+        `whole`: as `torchlint check` of the whole project would see them, which takes longer.
+        """
         self._follow(workspace)
         opened = tuple(self.opened.values())
         root = (os.path.normpath(workspace.root_path),) if workspace.root_path else ()
         request = Request(tuple(each.snapshot() for each in opened), root)
-        outcome = self.runs.lint(request)
+        outcome = self.runs.lint(request, whole=whole)
         for each, snapshot in zip(opened, request.opened, strict=True):
             looked = outcome.looked[each.path]
             if looked.good[0]:
@@ -86,12 +89,12 @@ def pylsp_settings() -> dict[str, Any]:
 
 @hookimpl
 def pylsp_lint(config: Any, workspace: Any, document: Any, is_saved: bool) -> list[dict[str, Any]]:
-    """The diagnostics of a file that was opened or edited."""
+    """The diagnostics of a file that was opened or saved, for which the whole project is looked at, or edited."""
     session = _SESSIONS.setdefault(workspace, _Session())
     if is_saved:
         session.runs.forget_folders()
     try:
-        return session.lint(workspace, os.path.normpath(document.path))
+        return session.lint(workspace, os.path.normpath(document.path), whole=is_saved)
     except UserError as error:
         workspace.show_message(f"torchlint: {error}", lsp.MessageType.Error)
         return []

@@ -40,11 +40,11 @@ def put(workspace: Workspace, path: Path, text: str) -> Any:
     return workspace.documents[uri]
 
 
-def lint(config: Config, workspace: Workspace, document: Any) -> list[dict[str, Any]]:
+def lint(config: Config, workspace: Workspace, document: Any, *, is_saved: bool = False) -> list[dict[str, Any]]:
     (hook,) = [
         each for each in config.plugin_manager.hook.pylsp_lint.get_hookimpls() if each.plugin_name == "torchlint"
     ]
-    found = hook.function(config=config, workspace=workspace, document=document, is_saved=False)
+    found = hook.function(config=config, workspace=workspace, document=document, is_saved=is_saved)
     assert isinstance(found, list)
     return found
 
@@ -65,6 +65,19 @@ def test_open_texts_are_linted_together_and_findings_move(tree: Tree) -> None:
     train = put(workspace, folder / "train.py", TRAIN)
     put(workspace, folder / "model.py", MODEL.replace("torch.sigmoid(self.last(x))", "self.last(x)"))
     assert lint(config, workspace, train) == []
+
+
+def test_a_file_that_is_opened_or_saved_is_seen_with_the_whole_project(tree: Tree) -> None:
+    # No word in helper.py is that of a loss: nothing begins there, but the loss is called there.
+    helper = "def apply(call, scores, y):\n    return call(scores, y)\n"
+    main = (
+        "import torch\nfrom helper import apply\nfrom torch import nn\n\n\n"
+        "def main(x, y):\n    apply(nn.BCEWithLogitsLoss(), torch.sigmoid(x), y).backward()\n"
+    )
+    folder = tree({"helper.py": helper, "main.py": main})
+    workspace, config, _ = workspace_of(folder)
+    document = put(workspace, folder / "helper.py", helper)
+    assert [each["code"] for each in lint(config, workspace, document, is_saved=True)] == ["TLN101"]
 
 
 def test_wrong_settings_are_told(tree: Tree) -> None:
