@@ -55,6 +55,8 @@ class Project:
         self._list = (folders or Folders(paths)).names
         self._found: dict[tuple[str, str], str | None] = {}
         self._modules: dict[str, ir.Module] = {}
+        self._importing: dict[str, list[str]] | None = None
+        self._mentioning: dict[tuple[frozenset[str], frozenset[str]], tuple[str, ...]] = {}
 
     def load(self, path: str) -> ir.Module:
         """The lowered module. Raises SourceError or ParseFailure."""
@@ -74,19 +76,35 @@ class Project:
         except OSError:
             return 0
 
-    def mentions(self, path: str, names: frozenset[str], modules: frozenset[str]) -> bool:
-        """Whether a file imports one of the names, or one of the modules and uses one of the names. A byte search.
+    def mentioning(self, names: frozenset[str], modules: frozenset[str]) -> tuple[str, ...]:
+        """The files that import one of the names, or one of the modules and use one of the names. A search in their texts.
 
         A name that is looked up in the module while the program runs may be any of them.
         """
+        key = (names, modules)
+        found = self._mentioning.get(key)
+        if found is None:
+            importing = self._index()
+            chosen = {path for name in names for path in importing.get(name, ())}
+            for module in modules:
+                for path in importing.get(module, ()):
+                    if path not in chosen and self._uses(path, names, module):
+                        chosen.add(path)
+            found = self._mentioning[key] = tuple(path for path in self.paths if path in chosen)
+        return found
+
+    def _index(self) -> dict[str, list[str]]:
+        """The files of the run by the words of their import statements. Each file is searched once, when first asked for any."""
+        if self._importing is None:
+            self._importing = {}
+            for path in self.paths:
+                for word in {word for line in _IMPORT_LINE.findall(self._text(path)) for word in _WORD.findall(line)}:
+                    self._importing.setdefault(word, []).append(path)
+        return self._importing
+
+    def _uses(self, path: str, names: frozenset[str], module: str) -> bool:
         data = self._text(path)
-        words = {word for line in _IMPORT_LINE.findall(data) for word in _WORD.findall(line)}
-        if not names.isdisjoint(words):
-            return True
-        imported = modules & words
-        if not imported:
-            return False
-        return any(name in data for name in names) or any(_looked_up(data, module) for module in imported)
+        return any(name in data for name in names) or _looked_up(data, module)
 
     def looks_up(self, path: str, module: str) -> bool:
         """Whether a file looks up a name in a module that no text of its own fixes. A search in its text."""

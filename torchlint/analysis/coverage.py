@@ -16,11 +16,14 @@ from torchlint.analysis import ir
 from torchlint.analysis.calls import Event, LossCall
 from torchlint.analysis.entries import Recorder
 from torchlint.analysis.interpret import name_of
+from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.program import Program
 from torchlint.analysis.values import TOO_MANY, Extern, Instance, Lazy, Tensor, Union, Unknown, Value, cause_of
 from torchlint.coverage import State
 from torchlint.findings import NodeRef, StepRef
+from torchlint.project import Project
+from torchlint.source import SourceError
 
 _STATES: tuple[State, ...] = ("known", "partly", "unknown", "absent")
 
@@ -181,43 +184,68 @@ _NO_CALLER = "no caller in sight"
 _SPENT = "the steps for one entry are used up"
 
 
-def observe(ledger: Ledger, program: Program, paths: Iterable[str]) -> tuple[Observed, ...]:
-    """What was seen of each loss call, by place, and of each call in these files that looks like one."""
-    out = [_seen(at, list(calls.values()), ledger.unresolved.get(at)) for at, calls in ledger.calls.items()]
-    for at, node, function in _look_alikes(program, paths):
-        cause = None if at in ledger.calls else _why_not(at, function, ledger, program)
-        if cause is not None:
-            out.append(Observed(at, _spelled(node.func), Sight("unknown", cause=cause), UNSEEN, UNSEEN))
-    return tuple(out)
+class Watch:
+    """What is seen of the loss calls while the entries of files are run, one file after the other."""
 
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._ledger = Ledger()
+        self._visited: set[int] = set()
 
-def suspects(ledger: Ledger, program: Program, paths: Iterable[str]) -> frozenset[str]:
-    """What is called in these files as if it were a loss, where nobody had a reason to look."""
-    return frozenset(
-        node.func.name
-        for at, node, function in _look_alikes(program, paths)
-        if at not in ledger.evaluated
-        and function is not None
-        and id(function) not in program.visited
-        and isinstance(node.func, (ir.Name, ir.Attribute))
-    )
+    def recorder(self, program: Program) -> Observer:
+        """The recorder of a file's program."""
+        return Observer(program, self._ledger)
 
+    def done(self, program: Program) -> None:
+        """The entries of a file were run."""
+        self._visited |= program.visited
 
-def _why_not(at: NodeRef, function: ir.FunctionDef | None, ledger: Ledger, program: Program) -> StepRef | None:
-    """Why a call that looks like a loss is no loss call of the run; None if it leads to one."""
-    if at in ledger.led:
-        return None
-    if at in ledger.unresolved:
-        return ledger.unresolved[at]
-    if at in ledger.evaluated:
-        return StepRef(at, "code of the project that calls no loss known to torchlint")
-    if function is None:
-        return StepRef(at, "not reached")
-    if id(function) in program.visited:
-        return StepRef(at, f"not reached in `{function.name}`")
-    if id(function) in ledger.not_run:
-        return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: {_SPENT}")
-    return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: no known loss in sight")
+    def suspects(self, path: str) -> frozenset[str]:
+        """What is called in a file as if it were a loss, where nobody had a reason to look."""
+        return frozenset(
+            node.func.name
+            for at, node, function in self._look_alikes(path)
+            if at not in self._ledger.evaluated
+            and function is not None
+            and id(function) not in self._visited
+            and isinstance(node.func, (ir.Name, ir.Attribute))
+        )
+
+    def observed(self, paths: Iterable[str]) -> tuple[Observed, ...]:
+        """What was seen of each loss call, by place, and of each call in these files that looks like one."""
+        ledger = self._ledger
+        out = [_seen(at, list(calls.values()), ledger.unresolved.get(at)) for at, calls in ledger.calls.items()]
+        for path in paths:
+            for at, node, function in self._look_alikes(path):
+                cause = None if at in ledger.calls else self._why_not(at, function)
+                if cause is not None:
+                    out.append(Observed(at, _spelled(node.func), Sight("unknown", cause=cause), UNSEEN, UNSEEN))
+        return tuple(out)
+
+    def _look_alikes(self, path: str) -> list[tuple[NodeRef, ir.Call, ir.FunctionDef | None]]:
+        """The calls in a file that look like a loss, each with the function that it stands in."""
+        try:
+            body = self._project.load(path).body
+        except (SourceError, ParseFailure):
+            return []
+        return [(NodeRef(path, node.id), node, function) for node, function in _calls(body) if looks_like_loss(node)]
+
+    def _why_not(self, at: NodeRef, function: ir.FunctionDef | None) -> StepRef | None:
+        """Why a call that looks like a loss is no loss call of the run; None if it leads to one."""
+        ledger = self._ledger
+        if at in ledger.led:
+            return None
+        if at in ledger.unresolved:
+            return ledger.unresolved[at]
+        if at in ledger.evaluated:
+            return StepRef(at, "code of the project that calls no loss known to torchlint")
+        if function is None:
+            return StepRef(at, "not reached")
+        if id(function) in self._visited:
+            return StepRef(at, f"not reached in `{function.name}`")
+        if id(function) in ledger.not_run:
+            return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: {_SPENT}")
+        return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: no known loss in sight")
 
 
 def _seen(at: NodeRef, calls: list[_Glance], unresolved: StepRef | None) -> Observed:
@@ -290,16 +318,6 @@ def looks_like_loss(node: ir.Call) -> bool:
         return False
     name = func.name
     return not name[:1].isupper() and bool(_LOSS_NAME.search(name)) and not _NO_LOSS.match(name)
-
-
-def _look_alikes(program: Program, paths: Iterable[str]) -> Iterator[tuple[NodeRef, ir.Call, ir.FunctionDef | None]]:
-    """The calls in files that look like a loss, each with the function that it stands in."""
-    for path in paths:
-        info = program.modules.get(path)
-        if info is not None and info.ir is not None:
-            for node, function in _calls(info.ir.body):
-                if looks_like_loss(node):
-                    yield NodeRef(path, node.id), node, function
 
 
 def _calls(body: ir.Block) -> Iterator[tuple[ir.Call, ir.FunctionDef | None]]:

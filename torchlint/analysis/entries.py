@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
-from torchlint.analysis import functions, instances, ir, objects, registries
+from torchlint.analysis import functions, instances, ir, objects
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
 from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.thresholds import ROUNDING, fraction_compared
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
+from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
-from torchlint.findings import Finding, Plan, StepRef, doubtful
+from torchlint.findings import Finding, NodeRef, StepRef, doubtful
 from torchlint.project import Project
 
 
@@ -57,16 +58,9 @@ class Recorder(Interpreter):
             seen.compared((*key, "threshold"), event, *found, branch, sure)
 
 
-def _site(key: tuple[object, ...]) -> tuple[object, ...]:
+def _site(key: tuple[Any, ...]) -> tuple[str, int]:
     """The file and the node that an event's key ends in, whatever the way there."""
-    return key[-3:-1]
-
-
-def _module_name(path: str) -> str:
-    """The name that an import of a file ends in."""
-    folder, name = os.path.split(path)
-    stem = name.partition(".")[0]
-    return os.path.basename(folder) if stem == "__init__" else stem
+    return key[-3], key[-2]
 
 
 def _is_open(part: Value) -> bool:
@@ -74,35 +68,53 @@ def _is_open(part: Value) -> bool:
     return isinstance(part, Unknown) or (isinstance(part, Tensor) and part.kind == "unknown")
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What running the entries of a file says, as data.
+
+    `found` are the findings of each event with any, in its context; `sound` the places of events that were judged with none.
+    `open` are the names of functions and classes of whose loss calls a caller could tell more, `methods` those of their
+    methods that are called on objects from a registry; `registered` tells which registries a name was put into, and
+    `registries` the files that made any.
+    """
+
+    found: tuple[tuple[Finding, ...], ...] = ()
+    sound: frozenset[NodeRef] = frozenset()
+    problems: tuple[Problem, ...] = ()
+    open: frozenset[str] = frozenset()
+    methods: frozenset[str] = frozenset()
+    registered: dict[str, frozenset[str]] = {}
+    registries: frozenset[str] = frozenset()
+
+
 class Entries:
-    """Runs the entries of modules, one module after the other."""
+    """Runs the entries of a file in a program of their own."""
 
     def __init__(
-        self, project: Project, roots: frozenset[str], recorder: Callable[[Program], Recorder] = Recorder
+        self,
+        project: Project,
+        roots: frozenset[str],
+        vocabulary: Vocabulary,
+        recorder: Callable[[Program], Recorder] | None = None,
     ) -> None:
-        self.program = Program(project, roots)
-        self.recorder = recorder
-        self.interpreter = recorder(self.program)
-        self.packages: frozenset[str] = frozenset()
-        """Packages found last that hand on what other modules define."""
-        self.budget = max(_CALLERS_AT_LEAST, sum(map(project.size, roots)) // _CALLERS_SHARE)
+        self.program = Program(project, roots, vocabulary.copy())
+        self.recorder = recorder or Recorder
+        self.interpreter = self.recorder(self.program)
 
-    def findings(self) -> tuple[Finding, ...]:
-        """What was found so far, each finding once."""
-        for key, event, sure in self.program.thresholds.misplaced():
-            self.program.findings[key] = judge(event, sure)
+    def told(self) -> Told:
+        """What was found so far."""
+        program = self.program
+        for key, event, sure in program.thresholds.misplaced():
+            program.findings[key] = judge(event, sure)
         self._doubt_what_settings_choose()
-        out: dict[tuple[object, ...], Finding] = {}
-        plans: dict[tuple[object, ...], list[dict[str, Plan | None]]] = {}
-        for key, found in self.program.findings.items():
-            plans.setdefault(_site(key), []).append({finding.code: finding.plan for finding in found})
-        for key, found in self.program.findings.items():
-            for finding in found:
-                known = out.get((finding.code, finding.at))
-                if known is None or (known.confidence == "likely" and finding.confidence == "certain"):
-                    alike = all(codes.get(finding.code) == finding.plan for codes in plans[_site(key)])
-                    out[finding.code, finding.at] = msgspec.structs.replace(finding, alike=alike)
-        return tuple(out.values())
+        return Told(
+            tuple({repr(found): tuple(found) for found in program.findings.values() if found}.values()),
+            frozenset(NodeRef(*_site(key)) for key, found in program.findings.items() if not found),
+            tuple(program.problems),
+            frozenset(program.open),
+            frozenset().union(*program.open_methods.values()),
+            {name: frozenset(registries) for name, registries in program.registered.items()},
+            frozenset(program.registries.values()),
+        )
 
     def _doubt_what_settings_choose(self) -> None:
         """Make findings likely that depend on settings which are not in sight, and on which all may be well."""
@@ -112,39 +124,6 @@ class Entries:
                 doubtful(found, StepRef(found.at, _BY_SETTING)) if found.code == code else found
                 for found in findings[key]
             ]
-
-    def callers(self) -> list[str]:
-        """Of these files, those that import what has loss calls whose input only a caller knows; then known as roots."""
-        program = self.program
-        wanted = program.open - program.sought
-        packages, self.packages = self.packages, frozenset()
-        if not wanted and not packages:
-            return []
-        if builders := registries.builders(program, wanted):
-            # Who holds an object that a registry made calls methods of it, and never names its class.
-            wanted |= builders
-            program.vocabulary.read(frozenset().union(*program.open_methods.values()))
-        program.sought |= wanted
-        modules = frozenset(_module_name(path) for path in program.roots)
-        found = []
-        for path in program.project.paths:
-            if path in program.roots or not (
-                program.project.mentions(path, frozenset(wanted), modules)
-                or (packages and program.project.mentions(path, frozenset(program.sought), packages))
-            ):
-                continue
-            self.budget -= program.project.size(path)
-            if self.budget < 0:
-                break
-            found.append(path)
-        self.packages = frozenset(_module_name(path) for path in found if os.path.basename(path) == "__init__.py")
-        program.roots = program.roots | frozenset(found)
-        program.vocabulary.add(wanted)
-        named = {module for module in modules | packages if "loss" in module.lower()}
-        program.vocabulary.add(
-            module for module in named if any(program.project.looks_up(path, module) for path in found)
-        )
-        return found
 
     def run(self, path: str) -> None:
         """All entries of a module."""
@@ -157,12 +136,6 @@ class Entries:
         except Exception:  # noqa: BLE001  # a defect of ours costs this file only
             self.program.problems.append(Problem(path, traceback.format_exc(limit=-4), internal=True))
             self.interpreter = self.recorder(self.program)
-
-    def widen(self, words: Iterable[str], paths: Iterable[str]) -> None:
-        """Run what mentions these words, too, though no loss is known there: coverage wants to know why."""
-        self.program.vocabulary.add(words)
-        for path in paths:
-            self.run(path)
 
     def _functions(self, info: ModuleInfo) -> None:
         """Functions and classes that may reach a loss."""
@@ -219,6 +192,3 @@ class Entries:
 _BY_SETTING = "it depends on a setting that the caller gives and the code does not show"
 
 _ROUNDS = 2
-_CALLERS_AT_LEAST = 200_000
-_CALLERS_SHARE = 60
-"""How many bytes of callers are read: so many at least, or this part of what the roots hold."""

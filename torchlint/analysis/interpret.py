@@ -307,8 +307,7 @@ class Interpreter:
                 self.program.base.update(self.heap.cells)
         finally:
             self.state, self.stack = outer_state, outer_stack
-            # Reading a module is work too: what asks for many of them runs out sooner.
-            self.fuel = outer_fuel - info.ir.nodes // NODES_PER_STEP
+            self.fuel = outer_fuel
             info.done = True
         return info
 
@@ -953,9 +952,6 @@ class Interpreter:
 ENTRY_FUEL = 1_500
 FUEL_PER_WORD = 20
 """Steps that running one function for want of a caller may take, all that it calls included: so many, and more if it is long."""
-
-NODES_PER_STEP = 4
-"""How many nodes of a module that must be read for an entry count as one step of it."""
 
 MOST_ESCAPED = 12
 

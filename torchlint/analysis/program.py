@@ -1,4 +1,9 @@
-"""What is known of the whole program: its modules, their names, the words that lead to a loss, and what was found."""
+"""What is known while the entries of one file are run: the modules that they lead to, their names, and what was found.
+
+Each file has a program of its own: what is found in it depends on nothing but its text, the texts of the modules that it
+leads to and the words of all files that lead to a loss. So files can be analysed in any order and in several processes,
+and one that changes concerns only those that looked at it.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +42,10 @@ class ModuleInfo:
         self.stars: list[Pending] = []
         self.defs: dict[str, ir.Stmt] = {}
         if module is not None:
-            _collect(module.body, self.defs)
+            collect(module.body, self.defs)
 
 
-def _collect(body: ir.Block, defs: dict[str, ir.Stmt]) -> None:
+def collect(body: ir.Block, defs: dict[str, ir.Stmt]) -> None:
     """Definitions and imports at the top level, also under if and try: what an import cycle may ask for."""
     for stmt in body:
         kind = type(stmt)
@@ -48,18 +53,20 @@ def _collect(body: ir.Block, defs: dict[str, ir.Stmt]) -> None:
             defs[stmt.name] = stmt  # type: ignore[attr-defined]
         elif isinstance(stmt, ir.If):
             for branch in stmt.branches:
-                _collect(branch.body, defs)
-            _collect(stmt.orelse, defs)
+                collect(branch.body, defs)
+            collect(stmt.orelse, defs)
         elif isinstance(stmt, ir.Try):
-            _collect(stmt.body, defs)
+            collect(stmt.body, defs)
             for handler in stmt.handlers:
-                _collect(handler.body, defs)
+                collect(handler.body, defs)
 
 
 class Program:
-    """Shared by all entries of a run. `base` holds the cells of modules that were run, `parents` the scope around each frame."""
+    """Shared by the entries of a file. `roots` are the files that may call a loss, `vocabulary` is this program's own to add to.
 
-    def __init__(self, project: Project, roots: frozenset[str]) -> None:
+    `base` holds the cells of modules that were run, `parents` the scope around each frame."""
+
+    def __init__(self, project: Project, roots: frozenset[str], vocabulary: Vocabulary) -> None:
         self.project = project
         self.contracts: Contracts = project.contracts
         self.roots = roots
@@ -67,7 +74,7 @@ class Program:
         self.parents: dict[int, int] = {}
         self.modules: dict[str, ModuleInfo] = {}
         self.problems: list[Problem] = []
-        self.vocabulary = Vocabulary(word.decode() for word in self.contracts.loss_words())
+        self.vocabulary = vocabulary
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.thresholds = Thresholds()
@@ -76,11 +83,10 @@ class Program:
         self.open: set[str] = set()
         self.makers: set[int] = set()
         self.open_methods: dict[int, set[str]] = {}
-        self.sought: set[str] = set()
         self.registries: dict[int, str] = {}
         self.completed: set[str] = set()
         self.registered: dict[str, set[str]] = {}
-        self.reading = max(IMPORTS_AT_LEAST, sum(map(project.size, roots)) // IMPORTS_SHARE)
+        self.reading = MAX_IMPORTS
         self._cells = 0
         self._canonical: dict[str, str] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
@@ -177,7 +183,7 @@ class Program:
         """The files that import one of these names of a module, or the module and use one of them."""
         stem = os.path.basename(os.path.dirname(path) if os.path.basename(path) == "__init__.py" else path)
         modules = frozenset((stem.removesuffix(".py"),))
-        return [each for each in self.project.paths if each != path and self.project.mentions(each, names, modules)]
+        return [each for each in self.project.mentioning(names, modules) if each != path]
 
     def is_root(self, cls: Class) -> bool:
         """Whether a class, or one it inherits from, stands in a module that may call a loss."""
@@ -241,9 +247,8 @@ def linearise(cls: Class) -> list[Class]:
     return order
 
 
-IMPORTS_AT_LEAST = 500_000
-IMPORTS_SHARE = 40
-"""How many bytes of imported modules that make no loss are read: so many at least, or this part of what the roots hold."""
+MAX_IMPORTS = 500_000
+"""How many bytes of imported modules that make no loss are read for a file."""
 
 _MAX_BASES = 40
 _ROUNDS = 3

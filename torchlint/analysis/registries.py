@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from torchlint.analysis import functions, instances, invoke, ir, objects
 from torchlint.analysis.arguments import Args
+from torchlint.analysis.program import collect
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
@@ -28,7 +29,7 @@ from torchlint.analysis.values import (
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
-    from torchlint.analysis.program import ModuleInfo, Program
+    from torchlint.analysis.program import ModuleInfo
 
 _MARK = "<registry>"
 _PARAMETERS = ("cfg", "registry", "default_args")
@@ -81,18 +82,14 @@ def complete(run: Interpreter, container: Container) -> None:
         run.fuel = fuel
 
 
-def builders(program: Program, wanted: Iterable[str]) -> frozenset[str]:
-    """The functions that take these classes out of their registries, the registries themselves, and what is called then."""
-    named = {root for name in wanted for root in program.registered.get(name, ())}
-    if not named:
-        return frozenset()
+def builders(named: frozenset[str], modules: Iterable[ir.Module]) -> frozenset[str]:
+    """Registries of these names, and the functions of the modules that made them which take classes out of them."""
     found = set(named)
-    for path in {*program.registries.values()}:
-        info = program.modules[path]
+    for module in modules:
+        defs: dict[str, ir.Stmt] = {}
+        collect(module.body, defs)
         found |= {
-            name
-            for name, stmt in info.defs.items()
-            if isinstance(stmt, ir.FunctionDef) and not named.isdisjoint(stmt.words)
+            name for name, stmt in defs.items() if isinstance(stmt, ir.FunctionDef) and not named.isdisjoint(stmt.words)
         }
     return frozenset(found)
 

@@ -6,7 +6,7 @@ name counts with its dot (`.criterion`), so that a function called `train` does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from torchlint.analysis import ir
@@ -22,6 +22,10 @@ _PARTS = frozenset("model net network module backbone encoder decoder dropout ga
 """Names that say nothing of what is bound to them: a model that computes its own loss is still called `model` by everyone."""
 
 
+_ROUNDS = 4
+"""How often a name may be bound to one that leads to a loss on the way from file to file."""
+
+
 class Vocabulary:
     """The words of a program that lead to a loss."""
 
@@ -34,6 +38,25 @@ class Vocabulary:
         # Where something learns is worth a look, but who mentions that function need not come near a loss.
         self.words |= {f".{method}" for method in LEARNS}
         self._local: set[str] = set()
+
+    def copy(self) -> Vocabulary:
+        """Another one that begins with these words."""
+        other = Vocabulary(())
+        other.words, other._losses, other._near = set(self.words), self._losses, set(self._near)
+        return other
+
+    def learn_all(self, modules: Sequence[ir.Module]) -> None:
+        """Take in what modules bind to losses, and what they bind to what others bind to losses. In any order."""
+        for _ in range(_ROUNDS):
+            known, near = set(self.words), set(self._near)
+            for module in modules:
+                one = self.copy()
+                one.learn(module)
+                known |= one.words
+                near |= one._near
+            if known == self.words and near == self._near:
+                return
+            self.words, self._near = known, near
 
     def learn(self, module: ir.Module) -> None:
         """Take in what a module binds to losses."""

@@ -1,0 +1,151 @@
+"""The analysis of all files together: each by itself, then those that call into what was left open, and one list of findings.
+
+What joins the files are words: the names that lead to a loss, known before any file is run, and the names of functions
+whose loss calls a caller could tell more of, known after it. So each file's part is the same in whatever order they are run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from torchlint.analysis import ir, registries
+from torchlint.analysis.entries import Told
+from torchlint.analysis.lower import ParseFailure
+from torchlint.analysis.vocabulary import Vocabulary
+from torchlint.findings import Finding, NodeRef, Plan
+from torchlint.project import Project
+from torchlint.source import SourceError
+
+
+def vocabulary(project: Project, roots: Iterable[str]) -> Vocabulary:
+    """The words of a program's files that lead to a loss."""
+    words = Vocabulary(word.decode() for word in project.contracts.loss_words())
+    words.learn_all(_modules(project, roots))
+    return words
+
+
+def _modules(project: Project, paths: Iterable[str]) -> list[ir.Module]:
+    """Those of the files that can be read."""
+    found = []
+    for path in paths:
+        try:
+            found.append(project.load(path))
+        except (SourceError, ParseFailure):
+            continue  # a problem of the run of its entries
+    return found
+
+
+class Callers:
+    """Looks for the files that call into what the runs so far left open. `roots` grow by what is found."""
+
+    def __init__(self, project: Project, roots: frozenset[str], words: Vocabulary) -> None:
+        self.project = project
+        self.roots = roots
+        self.vocabulary = words
+        self._open: set[str] = set()
+        self._methods: set[str] = set()
+        self._registered: dict[str, set[str]] = {}
+        self._registries: set[str] = set()
+        self._sought: set[str] = set()
+        self._packages: frozenset[str] = frozenset()
+        """The packages found last that hand on what other modules define."""
+        self._budget = max(_AT_LEAST, sum(map(project.size, roots)) // _SHARE)
+
+    def add(self, told: Told) -> None:
+        """Take in what the run of a file says."""
+        self._open |= told.open
+        self._methods |= told.methods
+        self._registries |= told.registries
+        for name, found in told.registered.items():
+            self._registered.setdefault(name, set()).update(found)
+
+    def next(self) -> list[str]:
+        """The files to run now."""
+        wanted = self._open - self._sought
+        packages, self._packages = self._packages, frozenset()
+        if not wanted and not packages:
+            return []
+        if named := {registry for name in wanted for registry in self._registered.get(name, ())}:
+            # Who holds an object that a registry made calls methods of it, and never names its class.
+            wanted |= registries.builders(frozenset(named), _modules(self.project, sorted(self._registries)))
+            self.vocabulary.read(self._methods)
+        self._sought |= wanted
+        modules = frozenset(map(_module_name, self.roots))
+        found = self._importing(frozenset(wanted), modules, packages)
+        self._packages = frozenset(_module_name(path) for path in found if os.path.basename(path) == "__init__.py")
+        self.roots = self.roots | frozenset(found)
+        self.vocabulary.add(wanted)
+        named_so = {module for module in modules | packages if "loss" in module.lower()}
+        self.vocabulary.add(module for module in named_so if any(self.project.looks_up(path, module) for path in found))
+        return found
+
+    def _importing(self, wanted: frozenset[str], modules: frozenset[str], packages: frozenset[str]) -> list[str]:
+        calling = set(self.project.mentioning(wanted, modules))
+        if packages:
+            calling.update(self.project.mentioning(frozenset(self._sought), packages))
+        found = []
+        for path in sorted(calling - self.roots):
+            self._budget -= self.project.size(path)
+            if self._budget < 0:
+                break
+            found.append(path)
+        return found
+
+
+_AT_LEAST = 200_000
+_SHARE = 60
+"""How many bytes of callers are read: so many at least, or this part of what the roots hold."""
+
+
+def _module_name(path: str) -> str:
+    """The name that an import of a file ends in."""
+    folder, name = os.path.split(path)
+    stem = name.partition(".")[0]
+    return os.path.basename(folder) if stem == "__init__" else stem
+
+
+def findings(told: Iterable[Told]) -> tuple[Finding, ...]:
+    """What all files say, each finding once; of two that differ, the certain one."""
+    out: dict[tuple[str, NodeRef], Finding] = {}
+    plans: dict[NodeRef, list[dict[str, Plan | None]]] = {}
+    sound: set[NodeRef] = set()
+    for each in told:
+        sound |= each.sound
+        for found in each.found:
+            plans.setdefault(found[0].at, []).append({finding.code: finding.plan for finding in found})
+            for finding in found:
+                known = out.get((finding.code, finding.at))
+                if known is None or (known.confidence == "likely" and finding.confidence == "certain"):
+                    out[finding.code, finding.at] = finding
+    return tuple(_with_others(finding, plans.get(finding.at, ()), sound) for finding in out.values())
+
+
+def _with_others(finding: Finding, plans: Sequence[dict[str, Plan | None]], sound: set[NodeRef]) -> Finding:
+    """A finding that knows whether all the ways to its place show the same."""
+    alike = all(codes.get(finding.code) == finding.plan for codes in plans)
+    return msgspec.structs.replace(finding, alike=alike and (finding.plan is None or finding.at not in sound))
+
+
+Run = Callable[[str, frozenset[str], Vocabulary], Told]
+"""Runs the entries of a file, among these files that may call a loss, with these words."""
+
+
+def run(project: Project, roots: Iterable[str], words: Vocabulary, one: Run) -> list[Told]:
+    """What each of the files says, and those that call them."""
+    callers = Callers(project, frozenset(roots), words)
+    told: list[Told] = []
+    todo = sorted(roots)
+    for _ in range(_ROUNDS):
+        now = [one(path, callers.roots, callers.vocabulary) for path in todo]
+        told += now
+        for each in now:
+            callers.add(each)
+        todo = callers.next()
+    return told
+
+
+_ROUNDS = 3
+"""How many times the files that call into those analysed so far are looked for."""
