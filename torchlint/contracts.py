@@ -193,12 +193,26 @@ class Wrapper(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     id: str = ""
 
 
+class DataSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Data sets of pictures, each with the number of its class: `train` and `test` say how many there are, if that is fixed.
+
+    `option` tells which part is asked for, by a flag or a name, and `position` where it stands among the arguments.
+    """
+
+    functions: tuple[str, ...] = ()
+    train: int | None = None
+    test: int | None = None
+    option: str = "train"
+    position: int = 1
+
+
 class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One contract file as written."""
 
     loss: dict[str, Loss] = {}
     op: dict[str, Op] = {}
     wrapper: dict[str, Wrapper] = {}
+    dataset: dict[str, DataSet] = {}
     alias: dict[str, str] = {}
     kinds: dict[str, dict[str, Kind]] = {}
 
@@ -218,6 +232,7 @@ class Contracts(msgspec.Struct, frozen=True):
     op_layers: dict[str, Op]
     starred: dict[str, tuple[tuple[str, Op], ...]]
     wrappers: dict[str, Wrapper]
+    datasets: dict[str, DataSet]
     aliases: dict[str, str]
 
     def is_loss(self, name: str) -> bool:
@@ -267,6 +282,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
     losses: dict[str, Loss] = {}
     ops: dict[str, Op] = {}
     wrappers: dict[str, Wrapper] = {}
+    datasets: dict[str, DataSet] = {}
     aliases: dict[str, str] = {}
     kinds: dict[str, dict[str, Kind]] = {}
     for table in tables:
@@ -274,6 +290,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         losses.update({key: _checked(key, loss) for key, loss in table.loss.items()})
         ops.update({key: _resolved(key, op, kinds) for key, op in table.op.items()})
         wrappers.update({key: msgspec.structs.replace(wrapper, id=key) for key, wrapper in table.wrapper.items()})
+        datasets.update(table.dataset)
         aliases.update(table.alias)
     return Contracts(
         losses=losses,
@@ -284,6 +301,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         op_layers={name: op for op in ops.values() for name in op.layers if "*" not in name},
         starred=_starred(ops.values()),
         wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
+        datasets={name: dataset for dataset in datasets.values() for name in dataset.functions},
         aliases=aliases,
     )
 

@@ -53,6 +53,9 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
         return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
     if name in CONTAINERS:
         return make_container(run, name, args, node)
+    dataset = contracts.datasets.get(name)
+    if dataset is not None:
+        return loaders.pictures(run, dataset, args)
     special = next((table[name] for table in _TABLES if name in table), None)
     if special is not None:
         return special(run, args, node)

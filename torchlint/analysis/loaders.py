@@ -10,6 +10,7 @@ import msgspec
 from torchlint.analysis import functions, invoke, ir, objects, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
+    AN_INT,
     UNKNOWN,
     Const,
     Container,
@@ -27,6 +28,7 @@ from torchlint.analysis.values import (
     number_type,
     union,
 )
+from torchlint.contracts import DataSet
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -45,7 +47,10 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     dataset = args.get("dataset", 0)
     if dataset is None:
         return Unknown("batch of a loader", "batch")
+    full = run.program.full_batches
     frame, collate, size = run.frame, args.get("collate_fn", _COLLATE), _batch_size(run, dataset, args)
+
+    full[frame.path] = full.get(frame.path, True) and size is not None
 
     def compute() -> Value:
         with run.enter(frame):
@@ -68,7 +73,7 @@ def _batch_size(run: Interpreter, dataset: Value, args: Args) -> int | None:
         return None
     if dropped is not None and shapes.is_true(dropped):
         return size
-    rows = None if is_pending(dataset) else _rows_of(dataset)
+    rows = None if is_pending(dataset) or args.get("sampler", _SAMPLER) is not None else _rows_of(dataset)
     return size if rows is not None and rows >= size and rows % size != 1 else None
 
 
@@ -79,13 +84,28 @@ def _rows_of(dataset: Value) -> int | None:
     return rows.count if isinstance(rows, Items) else None
 
 
+def pictures(run: Interpreter, known: DataSet, args: Args) -> Value:
+    """A data set of a library: pictures, each with the number of its class."""
+    label: Value = UNKNOWN if "target_transform" in args.keywords or args.others is not None else AN_INT
+    asked = args.get(known.option, known.position)
+    part = True if asked is None else asked.value if isinstance(asked, Const) else None
+    count = {True: known.train, "train": known.train, False: known.test, "test": known.test}.get(part)
+    return Items(Tuple((Unknown("picture of a data set", "batch"), label)), count)
+
+
+def _some_of(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """A data set of some of the items of another."""
+    parts = alternatives(args.first())
+    return union(Items(part.element) if isinstance(part, Items) else part for part in parts)
+
+
 def _joined_datasets(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """A data set of the items of several others, which are of one kind."""
-    return objects.iterate(run, args.first())[0]
+    return _some_of(run, Args([objects.iterate(run, args.first())[0]]), node)
 
 
-_COLLATE, _DROP_LAST = 6, 8
-"""The positions of `collate_fn` and `drop_last` among the arguments of a loader."""
+_SAMPLER, _COLLATE, _DROP_LAST = 3, 6, 8
+"""The positions of `sampler`, `collate_fn` and `drop_last` among the arguments of a loader."""
 
 
 def _batched(run: Interpreter, made: Value) -> Value:
@@ -163,7 +183,7 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.utils.data.DataLoader": _loader,
     "torch.utils.data.dataset.TensorDataset": _tensor_dataset,
     "torch.utils.data.dataloader.DataLoader": _loader,
-    "torch.utils.data.Subset": lambda run, args, node: args.first(),
-    "torch.utils.data.random_split": lambda run, args, node: Items(args.first()),
+    "torch.utils.data.Subset": _some_of,
+    "torch.utils.data.random_split": lambda run, args, node: Items(_some_of(run, args, node)),
     "torch.utils.data.ConcatDataset": _joined_datasets,
 }

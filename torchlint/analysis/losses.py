@@ -65,7 +65,9 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
     if args.rest is not None or args.others is not None:
         for name in names:
             values.setdefault(name, UNKNOWN)
-    full = any("drop_last" in run.program.words(part) for part in {*run.frame.key} if isinstance(part, str))
+    files = {part for part in run.frame.key if isinstance(part, str)}
+    sized = [run.program.full_batches[path] for path in files if path in run.program.full_batches]
+    full = (bool(sized) and all(sized)) or any("drop_last" in run.program.words(path) for path in files)
     record = LossCall(
         run.ref(node),
         criterion.name,

@@ -78,6 +78,8 @@ class Program:
         self.visited: set[int] = set()
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.thresholds = Thresholds()
+        self.full_batches: dict[str, bool] = {}
+        """Of the files that make loaders, whether the code sizes the batches of all of them, so that none of one comes."""
         self.chosen = Chosen()
         self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()
