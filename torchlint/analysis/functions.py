@@ -314,9 +314,8 @@ def unknown_args(run: Interpreter, function: Function, source: Source = "paramet
     if isinstance(function.receiver, Instance) and isinstance(function.node, ir.FunctionDef) and params:
         if function.node.name in _STEPS:
             first = params[0].name
-            args.keywords[first] = _batch_after_hooks(
-                run, function.receiver, args.keywords.get(first, UNKNOWN), function.node
-            )
+            batch = _batch_for(run, function.receiver, function.node) or args.keywords.get(first, UNKNOWN)
+            args.keywords[first] = _batch_after_hooks(run, function.receiver, batch, function.node)
     return args
 
 
@@ -324,6 +323,28 @@ _STEPS = frozenset(("training_step", "validation_step", "test_step", "predict_st
 
 
 _BATCH_HOOKS = ("on_before_batch_transfer", "on_after_batch_transfer")
+
+
+DATA = "<data>"
+"""The entry of a model for what a trainer was handed together with it: a loader, or an object that makes loaders."""
+
+
+def _batch_for(run: Interpreter, instance: Instance, step: ir.FunctionDef) -> Value | None:
+    """The batch that a trainer hands to a step, of the loader that it was given or that the model makes; None if unknown."""
+    makes = f"{step.name.partition('_')[0].replace('training', 'train').replace('validation', 'val')}_dataloader"
+    given = run.heap.read(instance.id).get(DATA)
+    loader: Value | None = given if step.name == "training_step" and isinstance(given, Items) else None
+    for owner in () if loader is not None else (given, instance):
+        method = objects.class_attribute(run, owner.cls, makes) if isinstance(owner, Instance) else None
+        if isinstance(method, Function) and isinstance(owner, Instance):
+            bound = Function(method.node, method.path, method.frame, owner, method.owner)
+            loader = call_now(run, bound, Args(), step, quiet=True)
+            break
+    parts = () if loader is None else alternatives(loader)
+    if len(parts) != 1 or not isinstance(parts[0], Items):
+        return None
+    batch = parts[0].element
+    return None if any(isinstance(part, Unknown) for part in alternatives(batch)) else batch
 
 
 def _batch_after_hooks(run: Interpreter, instance: Instance, batch: Value, node: ir.Node) -> Value:

@@ -294,11 +294,14 @@ def source(args: Args) -> Source:
 
 
 def escape(run: Interpreter, args: Args) -> None:
-    """Objects handed to code that we do not see: it may call their methods."""
-    for value in args.all():
+    """Objects handed to code that we do not see: it may call their methods, the first one's with what comes of the second."""
+    values = args.all()
+    for value in values:
         for part in value.alternatives if isinstance(value, Union) else (value,):
             if isinstance(part, Instance):
                 run.escaped.append(part)
+    if len(values) > 1 and isinstance(values[0], Instance) and isinstance(values[1], (Items, Instance)):
+        run.heap.write(values[0].id)[functions.DATA] = values[1]
 
 
 @cache

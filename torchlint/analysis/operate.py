@@ -125,9 +125,11 @@ def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = N
             bound.named.get("other", UNKNOWN),
             node,
         )
-    event = None
+    event: Event | None = None
     if op.id in run.watched_ops:
         event = OpCall(at, spelled(bound.name), run.frame.training, bound=bound)
+    elif op.id == "sub" and Arithmetic in run.watched and "other" in bound.named:
+        event = Arithmetic(at, "-", run.frame.training, left=bound.input, right=bound.named["other"])
     if any(is_pending(value) for value in _sources(run, bound)):
         return _told_later(run, event, lambda: transfer(run, bound, at, layer), *_sources(run, bound))
     if event is not None:
