@@ -161,6 +161,38 @@ OF_TABLES = [
     "torch.tensor(frame.iloc[0]['y'])",
 ]
 
+PICTURES = """
+import numpy as np
+import torch
+from PIL import Image
+grey, coloured = Image.new("L", (4, 3)), Image.new("RGB", (4, 3))
+"""
+
+OF_PICTURES = [
+    "np.array(coloured.convert('L'))",
+    "np.array(grey.convert('RGB'))",
+    "np.array(grey.convert('1'))",
+    "np.asarray(grey.convert('RGBA')).transpose(2, 0, 1)",
+    "np.array(grey.convert('F').resize((2, 2)))",
+    "torch.from_numpy(np.array(coloured.convert('L'), dtype=np.float32))",
+]
+
+FILES = """
+import cv2, numpy, os, tempfile
+path = os.path.join(tempfile.mkdtemp(), "a.png")
+cv2.imwrite(path, numpy.zeros((3, 4, 3), numpy.uint8))
+"""
+
+OF_FILES = [
+    "cv2.imread(path)",
+    "cv2.imread(path, 1)",
+    "cv2.imread(path, cv2.IMREAD_COLOR)",
+    "cv2.imread(path, 0)",
+    "cv2.imread(path, flags=cv2.IMREAD_GRAYSCALE)",
+    "cv2.resize(cv2.imread(path), (2, 2))",
+    "cv2.resize(cv2.imread(path, 0), (2, 2))",
+]
+
 CONTRACTS = load_contracts()
 
 
@@ -200,6 +232,19 @@ def test_tables(expression: str) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("pandas")
     check(TABLES, expression)
+
+
+@pytest.mark.parametrize("expression", OF_PICTURES)
+def test_pictures(expression: str) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("PIL")
+    check(PICTURES, expression)
+
+
+@pytest.mark.parametrize("expression", OF_FILES)
+def test_files_of_pictures(expression: str) -> None:
+    pytest.importorskip("cv2")
+    check(FILES, expression)
 
 
 def test_train_and_test_rows() -> None:

@@ -1,7 +1,8 @@
-"""Arrays of NumPy and tables of pandas: what their methods do to the shapes and types that torch gets to see in the end.
+"""Arrays of NumPy, tables of pandas, pictures: what their methods do to the shapes and types that torch gets to see in the end.
 
 An array is a Tensor of another `holder`, which nothing learns from. Most of its methods are those of torch by name and by what
-they do; here are the others. Of a table, the columns that are picked by name and the arrays made of them are known.
+they do; here are the others. Of a table, the columns that are picked by name and the arrays made of them are known, of a picture
+how many colours it has, where that is asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     Const,
     Container,
+    Extern,
+    Holder,
     Shape,
     Tensor,
     Tuple,
@@ -34,7 +37,7 @@ def method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.N
     if known is not None:
         return known(run, receiver, args)
     op = run.contracts.op_methods.get(name)
-    if receiver.holder == "pandas" or (op is None and name not in ("item", "tolist", "numpy", "size")):
+    if receiver.holder in ("pandas", "pillow") or (op is None and name not in ("item", "tolist", "numpy", "size")):
         return Unknown(f"result of {name}", "batch" if receiver.batched else "other")
     if op is not None and op.items == "values_indices":
         values = msgspec.structs.replace(op, items="")
@@ -113,7 +116,48 @@ _METHODS: dict[str, dict[str, Callable[[Interpreter, Tensor, Args], Value]]] = {
         **dict.fromkeys(("copy", "fillna"), _same),
         **dict.fromkeys(("drop", "dropna", "sample", "head", "tail", "sort_values"), _some_rows),
     },
+    "pillow": dict.fromkeys(("resize", "crop", "rotate", "transpose", "copy", "filter"), _same),
 }
+
+
+_MODES = {"1": 1, "L": 1, "P": 1, "I": 1, "F": 1, "RGB": 3, "YCbCr": 3, "HSV": 3, "RGBA": 4}
+"""How many colours the modes of Pillow have."""
+
+
+def picture(args: Args) -> Tensor | None:
+    """`image.convert("L")`: a picture of which it is known how many colours it has."""
+    mode = args.get("mode", 0)
+    parts = () if mode is None else alternatives(mode)
+    colours = {
+        _MODES.get(part.value) if isinstance(part, Const) and isinstance(part.value, str) else None for part in parts
+    }
+    return None if len(colours) != 1 or None in colours else _of_colours(colours.pop() or 1, "pillow")
+
+
+def _of_colours(count: int, holder: Holder) -> Tensor:
+    """A picture: the colours come last, and a single one has no dimension of its own."""
+    dims = (None, None) if count == 1 else (None, None, count)
+    return Tensor(shape=Shape(dims), attached=False, holder=holder)
+
+
+def _imread(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`cv2.imread(path, flags)`."""
+    flags = args.get("flags", 1)
+    parts = () if flags is None else alternatives(flags)
+    named = {part.name.rpartition(".")[2] if isinstance(part, Extern) else shapes.const_int(part) for part in parts}
+    if not named or named <= {1, "IMREAD_COLOR"}:
+        return _of_colours(3, "numpy")
+    return _of_colours(1, "numpy") if named <= {0, "IMREAD_GRAYSCALE"} else Unknown("result of cv2.imread")
+
+
+def _resized(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`cv2.resize(picture, size)`; a last dimension of a single colour would be dropped."""
+    parts = alternatives(args.first())
+    part = parts[0] if len(parts) == 1 else None
+    shape = part.shape if isinstance(part, Tensor) else None
+    if not isinstance(part, Tensor) or shape is None or shape.open or shape.dims[2:] not in ((), (3,), (4,)):
+        return Unknown("result of cv2.resize")
+    return msgspec.structs.replace(part, shape=Shape((None, None, *shape.dims[2:])))
 
 
 def _split(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -141,6 +185,8 @@ def _made_up(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "sklearn.model_selection.train_test_split": _split,
+    "cv2.imread": _imread,
+    "cv2.resize": _resized,
     **{
         f"sklearn.datasets.make_{name}": _made_up
         for name in ("regression", "classification", "blobs", "moons", "circles")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,6 +15,7 @@ from torchlint.analysis.values import (
     Container,
     Criterion,
     Function,
+    Holder,
     Instance,
     Items,
     Layer,
@@ -81,8 +82,10 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name in ("numpy", "tolist", "item"):
         origin = None if receiver is UNKNOWN else receiver
         cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
-        holder: Literal["torch", "numpy"] = "numpy" if name == "numpy" else "torch"
+        holder: Holder = "numpy" if name == "numpy" else "torch"
         return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut, holder=holder)
+    if name == "convert" and (picture := arrays.picture(args)) is not None:
+        return picture
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]

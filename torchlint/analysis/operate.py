@@ -20,6 +20,7 @@ from torchlint.analysis.values import (
     Extern,
     Function,
     Guard,
+    Holder,
     Instance,
     Items,
     Layer,
@@ -264,7 +265,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
     )
 
 
-def _holder(bound: Bound, part: Value | None) -> Literal["torch", "numpy", "pandas"]:
+def _holder(bound: Bound, part: Value | None) -> Holder:
     """The library whose object an operation gives: of a method, that of what it is a method of."""
     if bound.name.startswith("."):
         return part.holder if isinstance(part, Tensor) else "torch"

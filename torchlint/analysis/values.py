@@ -162,6 +162,9 @@ class Pending(Value, frozen=True, eq=False):
     name: str
 
 
+Holder = Literal["torch", "numpy", "pandas", "pillow"]
+
+
 class Tensor(Value, frozen=True, eq=False):
     """A tensor, or what takes its place.
 
@@ -201,7 +204,7 @@ class Tensor(Value, frozen=True, eq=False):
     negated: bool = False
     origin: Value | None = None
     cut: Cut | None = None
-    holder: Literal["torch", "numpy", "pandas"] = "torch"
+    holder: Holder = "torch"
 
 
 class Cut(msgspec.Struct, frozen=True, eq=False):
