@@ -272,6 +272,16 @@ def test_every_function_has_an_example() -> None:
     assert not [name for name in names if f"np.{name.removeprefix('numpy.')}(" not in written]
 
 
+@pytest.mark.parametrize(
+    "statement", ["value.resize((5, 1))", "value.resize(5, 1)", "value.shape = (5, 1)", "value.shape = 5, 1"]
+)
+def test_another_shape_in_place(statement: str) -> None:
+    names: dict[str, Any] = {}
+    code = f"import numpy as np\nvalue = np.arange(5.0)\n{statement}\n"
+    exec(compile(code, "example", "exec"), names)
+    assert said(code).shape == Shape(names["value"].shape)
+
+
 def test_what_is_no_array_is_not_one() -> None:
     """A file's contents may have any number of dimensions."""
     assert said("import numpy as np\nvalue = np.array(open('x').read())\n").shape is None

@@ -17,6 +17,7 @@ from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     Const,
     Container,
+    Dim,
     Extern,
     Holder,
     Shape,
@@ -103,12 +104,25 @@ def _transposed(run: Interpreter, receiver: Tensor, args: Args) -> Value:
     return msgspec.structs.replace(receiver, shape=dims, dim=None)
 
 
+def reshaped(part: Tensor, sizes: list[Dim] | None) -> Tensor:
+    """An array that is given another shape in place."""
+    shape = None if sizes is None else Shape(tuple(sizes))
+    return msgspec.structs.replace(part, shape=shape, squeezed=None, flattened=None, dim=None)
+
+
 def _popped(run: Interpreter, receiver: Tensor, args: Args) -> Value:
     return column(receiver, args.first()) or Unknown("result of pop")
 
 
+def _resized_array(run: Interpreter, receiver: Tensor, args: Args) -> Value:
+    return reshaped(receiver, shapes.sizes_of(args.positional) if args.positional else None)
+
+
+IN_PLACE = frozenset(("resize",))
+"""Methods of an array that change it, though torch's of the same name would not."""
+
 _METHODS: dict[str, dict[str, Callable[[Interpreter, Tensor, Args], Value]]] = {
-    "numpy": {"astype": _astype, "copy": _same, "transpose": _transposed},
+    "numpy": {"astype": _astype, "copy": _same, "transpose": _transposed, "resize": _resized_array},
     "pandas": {
         "astype": _astype,
         "to_numpy": _to_numpy,

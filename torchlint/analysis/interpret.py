@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from torchlint.analysis import conditions, functions, invoke, ir, objects, operate, registries
+from torchlint.analysis import arrays, conditions, functions, invoke, ir, objects, operate, registries, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.calls import Comparison, Event
 from torchlint.analysis.program import ModuleInfo, Program
@@ -429,13 +429,17 @@ class Interpreter:
         if isinstance(value, Lazy) and isinstance(in_place, ir.Call):
             if self.fuel > 0 and value.changes:
                 value.force()
+            if isinstance(in_place.func, ir.Attribute) and in_place.func.name in arrays.IN_PLACE:
+                self.assign(in_place.func.value, value)
             return
         if (
             isinstance(in_place, ir.Call)
             and isinstance(in_place.func, ir.Attribute)
-            and in_place.func.name.endswith("_")
-            and not in_place.func.name.startswith("_")
             and isinstance(value, Tensor)
+            and (
+                in_place.func.name.endswith("_") or (value.holder == "numpy" and in_place.func.name in arrays.IN_PLACE)
+            )
+            and not in_place.func.name.startswith("_")
         ):
             self.assign(in_place.func.value, value)
 
@@ -445,7 +449,11 @@ class Interpreter:
         if isinstance(target, ir.Name):
             self.bind(target.name, value)
         elif isinstance(target, ir.Attribute):
-            objects.set_attribute(self, self.eval(target.value), target.name, value)
+            owner = self.eval(target.value)
+            if target.name == "shape" and isinstance(owner, Tensor):
+                self.assign(target.value, arrays.reshaped(owner, shapes.sizes_of([value])))
+            else:
+                objects.set_attribute(self, owner, target.name, value)
         elif isinstance(target, ir.Subscript):
             objects.set_item(self, target, value)
         elif isinstance(target, ir.Sequence):

@@ -571,9 +571,21 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         attached=_attached(bound, None),
         batched=is_batch(value),
         trail=trail,
-        cut=_cut(bound, None, at),
+        cut=_cut(bound, None, at) or _cut_of_list(run, parts, at),
         holder=_holder(bound, None),
     )
+
+
+def _cut_of_list(run: Interpreter, parts: Sequence[Value], at: NodeRef) -> Cut | None:
+    """Where the gradients of all the numbers in a list were cut off, of which a new tensor is made."""
+    part = parts[0]
+    if len(parts) > 1 or not isinstance(part, (Container, Items, Tuple)):
+        return None
+    if isinstance(part, Container) and part.kind == "dict":
+        return None
+    held = alternatives(objects.iterate(run, part)[0])
+    cuts = [each.cut if isinstance(each, Tensor) and not each.attached else None for each in held]
+    return cuts[0] if None not in cuts else None
 
 
 Number = Literal["unknown", "float", "int", "bool"]

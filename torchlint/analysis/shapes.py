@@ -185,6 +185,8 @@ def _squeeze(bound: Bound) -> Shape | None:
         return None
     if wanted is None:
         return msgspec.structs.replace(shape, dims=tuple(dim for dim in shape.dims if dim != 1))
+    if shape.open and shape.dims == (1,) and const_int(wanted) == 1 and is_batch(bound.input):
+        return Shape((VARIES,), assumed=True)
     return _without(shape, const_int(wanted), only_ones=True)
 
 
