@@ -42,7 +42,9 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
     if op is not None:
         if args.rest is not None and not args.positional:
             return UNKNOWN
-        return operate.apply(run, operate.bind(op, name, args.positional, args.keywords, {}), node)
+        return operate.apply(
+            run, operate.bind(op, name, args.positional, args.keywords, {}, args.rest is not None), node
+        )
     op = contracts.layer(name)
     if op is not None and not any(name in args.keywords for name in op.unless):
         options = dict(zip(op.layer_params, args.positional, strict=False))

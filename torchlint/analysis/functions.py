@@ -308,6 +308,8 @@ def unknown_args(run: Interpreter, function: Function, source: Source = "paramet
     if function.receiver is not None:
         params = params[1:]
     for param in params:
+        if param.kind == "*":
+            args.rest = Unknown(f"parameter {param.name}", source)
         if param.kind in ("*", "**"):
             continue
         args.keywords[param.name] = _any_argument(run, function, param, source)

@@ -115,7 +115,9 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
         if is_pending(receiver):
             op = run.contracts.op_methods.get(func.name)
             if op is not None and func.name not in ("to", "cuda", "cpu", "float", "half", "double", "type", "apply"):
-                bound = operate.bind(op, f".{func.name}()", [receiver, *args.positional], args.keywords, {})
+                bound = operate.bind(
+                    op, f".{func.name}()", [receiver, *args.positional], args.keywords, {}, args.rest is not None
+                )
                 return operate.apply(run, bound, node)
             if func.name not in _NEEDED_AT_ONCE and _can_wait(run, func.name, args):
                 return _call_later(run, operate.later(lambda: _method_of(run, receiver, func)), args, node, receiver)

@@ -77,7 +77,7 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
             return receiver
     op = run.contracts.op_methods.get(name)
     if op is not None:
-        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
+        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {}, args.rest is not None)
         return operate.apply(run, bound, node)
     if name in ("numpy", "tolist", "item"):
         origin = None if receiver is UNKNOWN else receiver
@@ -107,7 +107,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             return found
     op = run.contracts.op_methods.get(name)
     if op is not None:
-        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {})
+        bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {}, args.rest is not None)
         return operate.apply(run, bound, node)
     if name == "size":
         if args.positional:

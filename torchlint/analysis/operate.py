@@ -95,9 +95,16 @@ def kind_of(value: Value) -> Kind:
 
 
 def bind(
-    op: Op, name: str, args: Sequence[Value], keywords: Mapping[str, Value], options: Mapping[str, Value]
+    op: Op,
+    name: str,
+    args: Sequence[Value],
+    keywords: Mapping[str, Value],
+    options: Mapping[str, Value],
+    more: bool = False,
 ) -> Bound:
-    """The arguments of an operation by its parameters' names."""
+    """The arguments of an operation by its parameters' names; with `more`, any number of others follow."""
+    if more and op.shape in _BY_SIZES:
+        op = msgspec.structs.replace(op, shape="unknown")
     named: dict[str, Value] = dict(zip(op.params, args, strict=False))
     named.update(keywords)
     for alias, name_of_it in (("axis", "dim"), ("keepdims", "keepdim")):
@@ -110,6 +117,10 @@ def bind(
     if source is None:
         source = named.get("input") or named.get("x") or UNKNOWN
     return Bound(op, name, source, tuple(args[1:]), named, options)
+
+
+_BY_SIZES = frozenset(("view", "expand", "full", "sized", "permute"))
+"""The rules of shapes that read as many sizes as there are arguments."""
 
 
 def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = None) -> Value:
@@ -555,7 +566,9 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         given = bound.named.get("dtype")
         dtype = "float" if bound.name == "torch.Tensor" else number if given is None else dtype_of(given)
     activation = ""
-    if bound.name.endswith("Tensor") and (number == "int" or (len(parts) == 1 and parts[0] is objects.DIMENSION)):
+    if "ndmin" in bound.named:
+        shape = None
+    elif bound.name.endswith("Tensor") and (number == "int" or (len(parts) == 1 and parts[0] is objects.DIMENSION)):
         sizes = shapes.sizes_of((value, *bound.rest)) if shape == Shape(()) else None
         shape = shape if sizes is None else Shape(tuple(sizes))
     elif len(parts) == 1 and isinstance(parts[0], Tensor):

@@ -452,6 +452,14 @@ def _sized(bound: Bound) -> Shape | None:
     return None if sizes is None else Shape(tuple(sizes))
 
 
+def _table(bound: Bound) -> Shape | None:
+    """Rows and columns, unless something else than one table is asked for."""
+    return Shape((None, None)) if _NO_TABLE.isdisjoint(bound.named) else None
+
+
+_NO_TABLE = frozenset(("chunksize", "iterator", "squeeze", "sheet_name"))
+
+
 def piece(bound: Bound) -> Shape | None:
     """The shape of each of the parts that a tensor is cut into."""
     shape = shape_of(bound.input)
@@ -526,5 +534,5 @@ _RULES: dict[str, Callable[[Bound], Shape | None]] = {
     "places": _places,
     "row": _line,
     "sized": _sized,
-    "table": lambda bound: None if "chunksize" in bound.named else Shape((None, None)),
+    "table": _table,
 }
