@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from torchlint.contracts import Contracts, Loss, When
+from torchlint.contracts import Contracts, DataSet, Loss, When
 from torchlint.rulebook import load_contracts
 
 torch = pytest.importorskip("torch")
@@ -132,3 +132,13 @@ def test_every_library_is_covered() -> None:
     tops = {name.partition(".")[0] for _, name in NAMES}
     assert tops == {"torchvision", "monai", "segmentation_models_pytorch", "kornia", "timm"}
     assert not {key for key in itertools.chain(REQUIRED, SOFTMAX) if key not in OTHERS}
+
+
+@pytest.mark.parametrize(("name", "known"), CONTRACTS.datasets.items())
+def test_data_sets(name: str, known: DataSet) -> None:
+    """The class exists, and the argument that tells the parts from each other stands where the table says."""
+    pytest.importorskip(name.partition(".")[0])
+    module, _, short = name.rpartition(".")
+    parameters = list(inspect.signature(getattr(importlib.import_module(module), short).__init__).parameters)[1:]
+    if known.train is not None:
+        assert parameters[known.position] == known.option

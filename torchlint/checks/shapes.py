@@ -138,10 +138,16 @@ def _row(shape: Shape | None) -> bool:
     return len(shape.dims) == 1 and shape.dims[0] != 1
 
 
+def _several(shape: Shape | None) -> bool:
+    """Whether a row certainly has more than one entry."""
+    size = shape.dims[0] if shape is not None and shape.rank == 1 else None
+    return isinstance(size, int) and size > 1
+
+
 def _crossed(a: Tensor, b: Tensor) -> bool:
     """Whether one of two tensors is [B, 1] and the other [B], or [B, 1, H, W] and [B, H, W]."""
     return any(
-        (_column(one.shape, one.batched) and _row(other.shape))
+        (_column(one.shape, one.batched or _several(other.shape)) and _row(other.shape))
         or (_one_channel(one, other) and _same_batch(one, other))
         for one, other in ((a, b), (b, a))
     )
