@@ -210,6 +210,9 @@ def _isinstance(run: Interpreter, args: Args, node: ir.Node) -> Value:
         part, cls = parts[0], classes[0]
         if isinstance(part, Instance) and isinstance(cls, Class):
             return Const(any(item.node is cls.node for item in linearise(part.cls)))
+        if isinstance(part, Tensor) and part.holder != "torch" and isinstance(cls, Extern):
+            own = part.holder == "numpy" and cls.name == "numpy.ndarray"
+            return Const(own) if own or cls.name.startswith(("torch.", "builtins.")) else UNKNOWN
         if isinstance(part, Tensor) and isinstance(cls, Extern):
             return Const(cls.name == "torch.Tensor") if cls.name.startswith(("torch.Tensor", "builtins.")) else UNKNOWN
         if isinstance(part, (Tuple, Container)) and isinstance(cls, Extern):
