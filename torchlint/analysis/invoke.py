@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from torchlint.analysis import (
     externs,
     functions,
@@ -88,9 +90,9 @@ def _arguments(run: Interpreter, node: ir.Call) -> Args:
                 for key, item in objects.dict_values(run, parts[0]).items():
                     out.keywords.setdefault(str(objects.literal(key)), item)
                 if "*" in run.heap.read(parts[0].id):
-                    out.others = UNKNOWN
+                    out.others = _some_keywords(run.heap.read(parts[0].id)["*"])
             else:
-                out.others = UNKNOWN
+                out.others = _some_keywords(value)
         elif argument.keyword is not None:
             out.keywords[argument.keyword] = value
         elif out.rest is None:
@@ -265,6 +267,11 @@ def _call_unknown(run: Interpreter, callee: Value, args: Args, node: ir.Node) ->
     return Unknown(f"result of {reason}"[:LONGEST_REASON], source(args), cause_of(callee))
 
 
+def _some_keywords(value: Value) -> Value:
+    """Any number of keywords: of them it is known at most that they are parts of a batch."""
+    return Unknown("some keywords", "batch") if is_batch(value) else UNKNOWN
+
+
 def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Value:
     if layer.cell:
         own = run.heap.read(layer.cell)
@@ -273,6 +280,8 @@ def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Va
                 batched = any(is_batch(value) for value in args.all())
                 return call(run, own[head], Args([Tensor(batched=batched)]), node)
     bound = operate.bind(layer.op, layer.name, args.positional, args.keywords, layer.options)
+    if bound.input is UNKNOWN and args.others is not None and is_batch(args.others):
+        bound = msgspec.structs.replace(bound, input=args.others)
     return operate.apply(run, bound, node, layer)
 
 

@@ -66,7 +66,7 @@ def _words(given: Tensor, target: Tensor) -> dict[str, str]:
 def squeeze_without_dim(call: LossCall) -> Iterator[Verdict]:
     """`squeeze()` takes the batch dimension away too when a batch holds one sample."""
     given, target = _squeezed(call, "input"), _squeezed(call, "target")
-    if call.full_batches or _meets(call) is not None:
+    if call.full_batches or _meets(call) is not None or _is_single(call, "target"):
         return
     if given is not None and not _is_squeezed(call, "target") and call.arg("target"):
         if call.loss.shapes in ("equal", "ranks") or _loses_its_rows(call, given):
@@ -96,6 +96,12 @@ def _loses_its_rows(call: LossCall, given: Tensor) -> bool:
     if call.loss.family != "multiclass" or shape is None or not shape.dims or (shape.dims[0] == 1 and not shape.open):
         return False
     return shape.dims[-1] == 1 if shape.open else len(shape.dims) == 2 or 1 in shape.dims[1:]
+
+
+def _is_single(call: LossCall, role: str) -> bool:
+    """Whether an argument is a number without a dimension, as for samples that come one by one."""
+    parts = _tensors(call, role)
+    return bool(parts) and all(part.shape is not None and part.shape.rank == 0 for part in parts)
 
 
 def _squeezed(call: LossCall, role: str) -> Tensor | None:
