@@ -10,6 +10,7 @@ import pytest
 from torchlint.analysis.entries import Recorder
 from torchlint.analysis.program import Program
 from torchlint.analysis.values import Shape, Tensor, alternatives
+from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.contracts import read_tables
 from torchlint.project import Project
 from torchlint.rulebook import load_contracts, rules_folder
@@ -199,7 +200,8 @@ CONTRACTS = load_contracts()
 def said(code: str) -> Tensor:
     """What the analysis knows of `value` at the end of a module."""
     path = "module.py"
-    program = Program(Project([path], lambda name: Source(name, code), CONTRACTS), frozenset({path}))
+    project = Project([path], lambda name: Source(name, code), CONTRACTS)
+    program = Program(project, frozenset({path}), Vocabulary(()))
     info = Recorder(program).ensure(path)
     (part,) = alternatives(program.base[info.cell]["value"])
     assert isinstance(part, Tensor), part
