@@ -163,6 +163,13 @@ def cli() -> None:
     help="The path of what is read from standard input ('-').",
 )
 @click.option("--watch", is_flag=True, help="Lint again whenever a file changes, until Ctrl-C.")
+@click.option(
+    "--jobs",
+    "-j",
+    metavar="N",
+    type=click.IntRange(1),
+    help="So many processes, at most.  [default: one for each core]",
+)
 @click.option("--no-cache", is_flag=True, help="Neither use nor keep what was found before.")
 @click.option("--cache-dir", metavar="FOLDER", help="Where that is kept.  [default: .torchlint_cache]")
 @click.option("--quiet", "-q", is_flag=True, help="Report only the findings.")
@@ -181,6 +188,7 @@ def check(  # one parameter per option
     isolated: bool,
     stdin_filename: str | None,
     watch: bool,
+    jobs: int | None,
     no_cache: bool,
     cache_dir: str | None,
     quiet: bool,
@@ -221,7 +229,8 @@ def check(  # one parameter per option
             if fix or diff:
                 fixed = engine.fix(paths, settings, unsafe=unsafe_fixes, **asked)
             else:
-                report = engine.check(paths, settings, **asked, cache=_cache(settings, cache_dir, off=no_cache))
+                cache = _cache(settings, cache_dir, off=no_cache)
+                report = engine.check(paths, settings, **asked, cache=cache, jobs=jobs or _cores())
     if diff:
         return _show_diff(fixed, quiet=quiet, exit_zero=exit_zero)
     told = ""
@@ -238,6 +247,13 @@ def check(  # one parameter per option
     if exit_zero and not report.incomplete:
         return 0
     return report.exit_code
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _cache(settings: Settings, folder: str | None, *, off: bool) -> Cache | None:

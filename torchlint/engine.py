@@ -13,19 +13,21 @@ from torchlint.coverage import Coverage, Seen, Sight
 from torchlint.diagnostics import Diagnostic, Edit, Fix, Place, Problem, Step
 from torchlint.discover import STDIN, Missed, discover, may_suppress, searcher
 from torchlint.folders import Folders
-from torchlint.source import Source, SourceError, from_bytes, is_notebook, read_bytes
+from torchlint.reader import Reader
+from torchlint.source import Source, SourceError, is_notebook, read_bytes
 
 if TYPE_CHECKING:
     from torchlint import observed, suppress
+    from torchlint.analysis import Analysis, ir
     from torchlint.analysis import coverage as analysis_coverage
-    from torchlint.analysis import ir
     from torchlint.analysis.coverage import Observed
     from torchlint.analysis.spans import Span
     from torchlint.baseline import Baseline, Entry
     from torchlint.cache import Cache
     from torchlint.contracts import Contracts
     from torchlint.findings import Finding, NodeRef
-    from torchlint.kept import Keeper, Kept, Look
+    from torchlint.kept import Kept, Look
+    from torchlint.project import Project
     from torchlint.rulebook import Rule
 
 STDIN_NAME = "stdin.py"
@@ -75,21 +77,25 @@ def check(
     coverage: bool = False,
     related: bool = False,
     cache: Cache | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Lint files and folders; `stdin` is linted as the file `stdin_filename` where a path is `-`.
 
     `coverage` asks for what was seen of each loss call, too. `related` lints the working folder with the paths, and
-    reports what they take part in. What is found is kept in the `cache`, and told again as long as it holds.
+    reports what they take part in. What is found is kept in the `cache`, and told again as long as it holds. `jobs` is how
+    many processes may work if there is enough to do.
 
     Raises ConfigError or ContractError for settings that cannot be used.
     """
     inputs = _inputs(paths, settings, stdin, stdin_filename, related=related)
-    reader = _Reader(inputs.load)
+    reader = Reader(inputs.load)
     if cache is not None and STDIN not in paths:
         from torchlint.kept import Keeper  # noqa: PLC0415  # only with a cache
 
         reader.keeper = lambda settings: Keeper(cache, (*paths, str(related)), settings, coverage=coverage)
-    return inputs.told(_run(inputs.scope, reader, settings, progress, coverage=coverage))
+        reader.known = reader.looks
+    asked = inputs.scope._replace(jobs=1 if STDIN in paths else jobs)
+    return inputs.told(_run(asked, reader, settings, progress, coverage=coverage))
 
 
 class Fixed(NamedTuple):
@@ -158,7 +164,7 @@ def _fix(
         return after[path] if path in after else inputs.load(path)
 
     for rounds_left in reversed(range(_ROUNDS)):
-        report = inputs.narrowed(_run(inputs.scope, _Reader(now, inputs.lower), settings, progress, coverage=coverage))
+        report = inputs.narrowed(_run(inputs.scope, Reader(now, inputs.lower), settings, progress, coverage=coverage))
         chosen = choose(report.diagnostics, report.sources, now, unsafe=unsafe)
         if not (chosen.files and rounds_left):
             break
@@ -238,7 +244,7 @@ def _inputs(
 def check_texts(files: Mapping[str, str], settings: Settings | None = None, *, coverage: bool = False) -> Report:
     """Lint texts held in memory, by relative name such as `models/net.py`; imports among them are followed."""
     names = [os.path.normpath(path) for path in files]
-    return _run(_Asked(names), _Reader(_held(files)), settings or Settings(), None, coverage=coverage)
+    return _run(_Asked(names), Reader(_held(files)), settings or Settings(), None, coverage=coverage)
 
 
 def _held(files: Mapping[str, str]) -> Callable[[str], bytes]:
@@ -267,7 +273,7 @@ def check_open(
     Raises ConfigError or ContractError for settings that cannot be used.
     """
     asked = _Asked(project, opened)
-    return _run(asked, _Reader(load, lower), settings, progress)
+    return _run(asked, Reader(load, lower), settings, progress)
 
 
 def fix_open(
@@ -285,51 +291,16 @@ def fix_open(
 
 
 class _Asked(NamedTuple):
-    """What a run is about: the files that may be read, and those of them that are linted (None: all)."""
+    """What a run is about: the files that may be read, those of them that are linted (None: all), and by how many processes."""
 
     files: Sequence[str]
     only: Sequence[str] | None = None
+    jobs: int = 1
 
     @property
     def linted(self) -> Sequence[str]:
         """The files whose diagnostics are reported."""
         return self.files if self.only is None else self.only
-
-
-class _Reader:
-    """Each file's bytes are read once and kept only until its text is made; a text is made once.
-
-    `looks` is how each file of the run was seen, `outside` holds the digests of others that were read. `keeper` tells where
-    what is found with some settings is kept, if it is.
-    """
-
-    def __init__(self, load: Callable[[str], bytes], lower: Callable[[str, str], ir.Module] | None = None) -> None:
-        self.load = load
-        self.lower = lower
-        self.keeper: Callable[[Settings], Keeper] | None = None
-        self.held: dict[str, bytes] = {}
-        self.sources: dict[str, Source] = {}
-        self.looks: dict[str, Look] = {}
-        self.outside: dict[str, bytes] = {}
-        self.folders = Folders(())
-
-    def __call__(self, path: str) -> Source:
-        """The source of a file of the run, or of one found by import. Raises SourceError."""
-        if path not in self.sources:
-            data = self.held.pop(path, None)
-            self.sources[path] = from_bytes(path, self._read(path) if data is None else data)
-        return self.sources[path]
-
-    def _read(self, path: str) -> bytes:
-        """The bytes of a file; what was read of others than those of the run is noted for who keeps what is found."""
-        if self.keeper is None or path in self.looks:
-            return self.load(path)
-        from torchlint.cache import UNREADABLE, digest  # noqa: PLC0415  # only with a cache
-
-        self.outside[path] = UNREADABLE
-        data = self.load(path)
-        self.outside[path] = digest(data)
-        return data
 
 
 class _Sifted(NamedTuple):
@@ -347,7 +318,7 @@ class _Outcome(NamedTuple):
 
 
 def _run(
-    asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+    asked: _Asked, reader: Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     """Lint, ask the trace if there is one, and hide what the baseline knows."""
     if settings.baseline is None:
@@ -376,7 +347,7 @@ def covers(known: Baseline, report: Report, settings: Settings) -> Callable[[Ent
 
 
 def _traced(
-    asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+    asked: _Asked, reader: Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     """Lint, and let what a trace saw confirm, refute and add findings."""
     if not os.path.exists(data.TRACE):
@@ -403,7 +374,7 @@ def _traced(
     return report._replace(diagnostics=tuple(_sorted([*reported, *added])), stale=trace.stale)
 
 
-def _observed(place: Place, told: observed.Told, reader: _Reader, settings: Settings) -> list[Diagnostic]:
+def _observed(place: Place, told: observed.Told, reader: Reader, settings: Settings) -> list[Diagnostic]:
     """A finding that only the trace made, if it is selected and not hidden."""
     from torchlint import suppress  # noqa: PLC0415  # compiles regular expressions
 
@@ -430,7 +401,7 @@ def _observed(place: Place, told: observed.Told, reader: _Reader, settings: Sett
 
 
 def _lint(
-    asked: _Asked, reader: _Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
+    asked: _Asked, reader: Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     files = asked.linted
     keeper = reader.keeper(settings) if reader.keeper is not None else None
@@ -447,7 +418,8 @@ def _lint(
             return _told_again(kept, sifted, reader)
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
-    outcome = _of_run(_analyse(asked.files, sifted.roots, reader, settings, progress, coverage), frozenset(files))
+    analysed = _analyse(asked, sifted.roots, reader, settings, progress, coverage)
+    outcome = _of_run(analysed, frozenset(files))
     spans, lost = _locate(_mentioned(outcome), reader)
     planned = [finding for finding in outcome.findings if settings.fixes and finding.at in spans]
     fixes = _repairs(planned, reader, frozenset(asked.files), lost)
@@ -493,7 +465,7 @@ _FEW = 50
 """So many files are looked through for a loss sooner than what was found in them before is read."""
 
 
-def _to_keep(report: Report, reader: _Reader) -> Kept:
+def _to_keep(report: Report, reader: Reader) -> Kept:
     """A report, and what it depends on."""
     from torchlint.kept import Kept, names_digest  # noqa: PLC0415  # only with a cache
 
@@ -501,7 +473,7 @@ def _to_keep(report: Report, reader: _Reader) -> Kept:
     return Kept(reader.looks, reader.outside, folders, report.diagnostics, report.problems, report.coverage)
 
 
-def _told_again(kept: Kept, sifted: _Sifted, reader: _Reader) -> Report:
+def _told_again(kept: Kept, sifted: _Sifted, reader: Reader) -> Report:
     """The report of a run that found all as it was."""
     paths = {place.path for diagnostic in kept.diagnostics for place in _places_of(diagnostic)}
     for path in paths:
@@ -554,7 +526,7 @@ def internal(path: str, error: BaseException) -> Problem:
     return Problem(path, "".join(traceback.format_exception(error, limit=-12)), internal=True)
 
 
-def _sift(files: Iterable[str], reader: _Reader, words: frozenset[bytes], kept: Kept | None) -> _Sifted:
+def _sift(files: Iterable[str], reader: Reader, words: frozenset[bytes], kept: Kept | None) -> _Sifted:
     """Look at each file's bytes once, and hold on to those that will be needed as text."""
     has_loss_word = searcher(words, data.LEARNS)
     look = _looker(has_loss_word, kept) if reader.keeper is not None else None
@@ -602,9 +574,9 @@ def _looker(has_loss_word: Callable[[bytes], bool], kept: Kept | None) -> Callab
 
 
 def _analyse(
-    files: Sequence[str],
+    asked: _Asked,
     roots: Sequence[str],
-    reader: _Reader,
+    reader: Reader,
     settings: Settings,
     progress: Progress | None,
     coverage: bool = False,
@@ -616,6 +588,7 @@ def _analyse(
     from torchlint.project import Project  # noqa: PLC0415
 
     contracts = load_contracts(settings)
+    files = asked.files
     reader.folders = Folders(files)
 
     def told(path: str) -> None:
@@ -628,7 +601,10 @@ def _analyse(
         )
 
     try:
-        analysis = analyse(project(), roots, told, coverage)
+        if asked.jobs > 1 and not coverage and sum(len(reader.held[root]) for root in roots) > _WORTH_PROCESSES:
+            analysis = _by_processes(project(), roots, asked.jobs, reader, told)
+        else:
+            analysis = analyse(project(), roots, told, coverage)
         return _Outcome(analysis.findings, analysis.problems, analysis.observed)
     except (Exception, RecursionError, MemoryError):  # noqa: BLE001  # what fails is found out file by file
         pass
@@ -647,6 +623,27 @@ def _analyse(
             problems += analysis.problems
             observed += analysis.observed
     return _Outcome(findings, problems, observed)
+
+
+_WORTH_PROCESSES = 2_000_000
+"""Bytes of files with losses: they take some two seconds, a process 0.3 to start."""
+
+
+def _by_processes(
+    project: Project, roots: Sequence[str], jobs: int, reader: Reader, told: Callable[[str], None]
+) -> Analysis:
+    """Analyse in several processes."""
+    from torchlint.analysis import analyse  # noqa: PLC0415  # as above
+    from torchlint.processes import Share, processes, shares  # noqa: PLC0415  # multiprocessing
+
+    parts = shares(sorted(roots), project.size, jobs)
+    given = [Share(project.paths, part, project.contracts, project.search) for part in parts]
+    with processes(given) as running:
+        analysis = analyse(project, roots, told, runner=running)
+        running.finish()
+    reader.outside.update(running.looked.outside)
+    reader.folders.listed.update(running.looked.folders)
+    return analysis
 
 
 def _of_run(outcome: _Outcome, files: frozenset[str]) -> _Outcome:
@@ -668,7 +665,7 @@ def _mentioned(outcome: _Outcome) -> Iterator[NodeRef]:
         yield from (sight.cause.at for sight in (seen.criterion, seen.input, seen.target) if sight.cause is not None)
 
 
-def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
+def _locate(nodes: Iterable[NodeRef], reader: Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
     """The spans of nodes, and the files in which none could be found."""
     wanted: dict[str, set[int]] = {}
     for at in nodes:
@@ -691,7 +688,7 @@ def _locate(nodes: Iterable[NodeRef], reader: _Reader) -> tuple[dict[NodeRef, Sp
 
 def _repairs(
     findings: Sequence[Finding],
-    reader: _Reader,
+    reader: Reader,
     files: frozenset[str],
     problems: list[Problem],
 ) -> dict[tuple[str, NodeRef], Fix]:
@@ -727,7 +724,7 @@ def _repairs(
     return fixes
 
 
-def _covered(observed: Iterable[Observed], spans: Mapping[NodeRef, Span], reader: _Reader) -> Coverage:
+def _covered(observed: Iterable[Observed], spans: Mapping[NodeRef, Span], reader: Reader) -> Coverage:
     """What coverage tells, placed and in reading order."""
 
     def place(at: NodeRef) -> Place:
@@ -749,7 +746,7 @@ class _File(NamedTuple):
     """A file with findings or suppressions, and what is needed to judge them."""
 
     path: str
-    reader: _Reader
+    reader: Reader
     rules: Mapping[str, Rule]
     selection: Selection
     settings: Settings
@@ -878,7 +875,7 @@ def in_cell(place: Place, source: Source) -> Place:
     return place._replace(line=place.line - above, end_line=place.end_line - above, cell=cell.number)
 
 
-def _in_cells(problems: Iterable[Problem], reader: _Reader) -> tuple[Problem, ...]:
+def _in_cells(problems: Iterable[Problem], reader: Reader) -> tuple[Problem, ...]:
     """Problems that the parser found in a notebook's text, moved to their cells."""
     placed = []
     for problem in problems:

@@ -190,15 +190,12 @@ class Watch:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._ledger = Ledger()
-        self._visited: set[int] = set()
+        self._visited: list[set[int]] = []
 
     def recorder(self, program: Program) -> Observer:
         """The recorder of a file's program."""
+        self._visited.append(program.visited)
         return Observer(program, self._ledger)
-
-    def done(self, program: Program) -> None:
-        """The entries of a file were run."""
-        self._visited |= program.visited
 
     def suspects(self, path: str) -> frozenset[str]:
         """What is called in a file as if it were a loss, where nobody had a reason to look."""
@@ -207,7 +204,7 @@ class Watch:
             for at, node, function in self._look_alikes(path)
             if at not in self._ledger.evaluated
             and function is not None
-            and id(function) not in self._visited
+            and not self._was_run(function)
             and isinstance(node.func, (ir.Name, ir.Attribute))
         )
 
@@ -221,6 +218,9 @@ class Watch:
                 if cause is not None:
                     out.append(Observed(at, _spelled(node.func), Sight("unknown", cause=cause), UNSEEN, UNSEEN))
         return tuple(out)
+
+    def _was_run(self, function: ir.FunctionDef) -> bool:
+        return any(id(function) in visited for visited in self._visited)
 
     def _look_alikes(self, path: str) -> list[tuple[NodeRef, ir.Call, ir.FunctionDef | None]]:
         """The calls in a file that look like a loss, each with the function that it stands in."""
@@ -241,7 +241,7 @@ class Watch:
             return StepRef(at, "code of the project that calls no loss known to torchlint")
         if function is None:
             return StepRef(at, "not reached")
-        if id(function) in self._visited:
+        if self._was_run(function):
             return StepRef(at, f"not reached in `{function.name}`")
         if id(function) in ledger.not_run:
             return StepRef(NodeRef(at.path, function.id), f"`{function.name}` is not run: {_SPENT}")

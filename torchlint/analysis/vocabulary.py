@@ -6,7 +6,7 @@ name counts with its dot (`.criterion`), so that a function called `train` does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from torchlint.analysis import ir
@@ -24,6 +24,10 @@ _PARTS = frozenset("model net network module backbone encoder decoder dropout ga
 
 _ROUNDS = 4
 """How often a name may be bound to one that leads to a loss on the way from file to file."""
+
+
+Learned = tuple[set[str], set[str]]
+"""Words, and those of them that are near a loss."""
 
 
 class Vocabulary:
@@ -45,18 +49,24 @@ class Vocabulary:
         other.words, other._losses, other._near = set(self.words), self._losses, set(self._near)
         return other
 
-    def learn_all(self, modules: Sequence[ir.Module]) -> None:
-        """Take in what modules bind to losses, and what they bind to what others bind to losses. In any order."""
+    def learn_all(self, one_round: Callable[[Vocabulary], Learned]) -> None:
+        """Take in what files bind to losses, and what they bind to what others bind to losses, round by round."""
         for _ in range(_ROUNDS):
-            known, near = set(self.words), set(self._near)
-            for module in modules:
-                one = self.copy()
-                one.learn(module)
-                known |= one.words
-                near |= one._near
-            if known == self.words and near == self._near:
+            words, near = one_round(self)
+            if words <= self.words and near <= self._near:
                 return
-            self.words, self._near = known, near
+            self.words |= words
+            self._near |= near
+
+    def learned(self, modules: Iterable[ir.Module]) -> Learned:
+        """What modules bind to losses, each by itself, as far as these words tell: in any order, in several processes."""
+        words, near = set(self.words), set(self._near)
+        for module in modules:
+            one = self.copy()
+            one.learn(module)
+            words |= one.words
+            near |= one._near
+        return words, near
 
     def learn(self, module: ir.Module) -> None:
         """Take in what a module binds to losses."""

@@ -6,28 +6,70 @@ whose loss calls a caller could tell more of, known after it. So each file's par
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from torchlint.analysis import ir, registries
-from torchlint.analysis.entries import Told
+from torchlint.analysis.entries import Entries, Recorder, Told
 from torchlint.analysis.lower import ParseFailure
-from torchlint.analysis.vocabulary import Vocabulary
+from torchlint.analysis.program import Program
+from torchlint.analysis.vocabulary import Learned, Vocabulary
 from torchlint.findings import Finding, NodeRef, Plan
 from torchlint.project import Project
 from torchlint.source import SourceError
 
 
-def vocabulary(project: Project, roots: Iterable[str]) -> Vocabulary:
-    """The words of a program's files that lead to a loss."""
-    words = Vocabulary(word.decode() for word in project.contracts.loss_words())
-    words.learn_all(_modules(project, roots))
-    return words
+class Alone:
+    """Runs the entries of files in this process, one file after the other."""
+
+    def __init__(self, project: Project, roots: Iterable[str], recorder: Callable[[Program], Recorder] | None = None):
+        self.project = project
+        self._roots = sorted(roots)
+        self._recorder = recorder
+        self._done = 0
+
+    def learned(self, words: Vocabulary) -> Learned:
+        """What the files bind to losses."""
+        return words.learned(modules(self.project, self._roots))
+
+    def run(
+        self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
+    ) -> list[Told]:
+        """What each of these files says, where these files may call a loss and these words lead to one."""
+        told = []
+        for path in paths:
+            progress(path)
+            told.append(self.one(path, roots, words))
+        return told
+
+    def one(self, path: str, roots: frozenset[str], words: Vocabulary) -> Told:
+        """What one file says."""
+        entries = Entries(self.project, roots, words, self._recorder)
+        entries.run(path)
+        self._done += 1
+        if self._done % _COLLECT_EVERY == 0:
+            gc.collect()
+        return entries.told()
 
 
-def _modules(project: Project, paths: Iterable[str]) -> list[ir.Module]:
+_COLLECT_EVERY = 16
+"""After so many files, what their runs have left is collected."""
+
+
+class Runner(Protocol):
+    """Who runs the entries of files."""
+
+    def learned(self, words: Vocabulary) -> Learned: ...
+    def run(
+        self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
+    ) -> list[Told]: ...
+
+
+def modules(project: Project, paths: Iterable[str]) -> list[ir.Module]:
     """Those of the files that can be read."""
     found = []
     for path in paths:
@@ -70,15 +112,15 @@ class Callers:
             return []
         if named := {registry for name in wanted for registry in self._registered.get(name, ())}:
             # Who holds an object that a registry made calls methods of it, and never names its class.
-            wanted |= registries.builders(frozenset(named), _modules(self.project, sorted(self._registries)))
+            wanted |= registries.builders(frozenset(named), modules(self.project, sorted(self._registries)))
             self.vocabulary.read(self._methods)
         self._sought |= wanted
-        modules = frozenset(map(_module_name, self.roots))
-        found = self._importing(frozenset(wanted), modules, packages)
+        names = frozenset(map(_module_name, self.roots))
+        found = self._importing(frozenset(wanted), names, packages)
         self._packages = frozenset(_module_name(path) for path in found if os.path.basename(path) == "__init__.py")
         self.roots = self.roots | frozenset(found)
         self.vocabulary.add(wanted)
-        named_so = {module for module in modules | packages if "loss" in module.lower()}
+        named_so = {module for module in names | packages if "loss" in module.lower()}
         self.vocabulary.add(module for module in named_so if any(self.project.looks_up(path, module) for path in found))
         return found
 
@@ -129,22 +171,22 @@ def _with_others(finding: Finding, plans: Sequence[dict[str, Plan | None]], soun
     return msgspec.structs.replace(finding, alike=alike and (finding.plan is None or finding.at not in sound))
 
 
-Run = Callable[[str, frozenset[str], Vocabulary], Told]
-"""Runs the entries of a file, among these files that may call a loss, with these words."""
-
-
-def run(project: Project, roots: Iterable[str], words: Vocabulary, one: Run) -> list[Told]:
-    """What each of the files says, and those that call them."""
+def run(
+    project: Project, roots: Iterable[str], runner: Runner, progress: Callable[[str], None]
+) -> tuple[list[Told], Vocabulary]:
+    """What each of the files says, and those that call them; and the words that lead to a loss."""
+    words = Vocabulary(word.decode() for word in project.contracts.loss_words())
+    words.learn_all(runner.learned)
     callers = Callers(project, frozenset(roots), words)
     told: list[Told] = []
     todo = sorted(roots)
     for _ in range(_ROUNDS):
-        now = [one(path, callers.roots, callers.vocabulary) for path in todo]
+        now = runner.run(todo, callers.roots, callers.vocabulary, progress)
         told += now
         for each in now:
             callers.add(each)
         todo = callers.next()
-    return told
+    return told, words
 
 
 _ROUNDS = 3
