@@ -194,5 +194,24 @@ def test_other_ways_to_a_device(trace: Run) -> None:
     assert codes(ran.data) == {(20, "TLN104")}
 
 
+SAFE = """\
+import os
+import torch
+from safetensors.torch import load_file, save_file
+
+model = torch.nn.Linear(40000, 30000).cuda()
+save_file(model.state_dict(), "model.safetensors")
+assert os.path.getsize("model.safetensors") < 1000
+print({name: (str(held.device), tuple(held.shape)) for name, held in load_file("model.safetensors").items()})
+"""
+
+
+def test_checkpoints_of_safetensors_stay_in_memory(trace: Run, tmp_path: Path) -> None:
+    pytest.importorskip("safetensors")
+    ran = faked(trace, SAFE)
+    assert ran.err.splitlines() == ["{'weight': ('cuda:0', (30000, 40000)), 'bias': ('cuda:0', (30000,))}"]
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_a_fake_run_is_always_short(trace: Run) -> None:
     assert "leave out --full" in trace({"train.py": TRAIN}, "--device", "fake", "--full", "train.py").err

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -31,6 +31,7 @@ from torch.utils.data import dataloader
 from torch.utils.data import dataset as datasets
 
 from torchlint.errors import UserError
+from torchlint.trace.imports import Watch
 from torchlint.trace.limits import PATIENCE, DryRunDone
 from torchlint.trace.patches import Patches
 from torchlint.trace.seen import Faked, Halt
@@ -94,6 +95,7 @@ class Fake:
         self.ends = 0
         self.mode = _Mode(self)
         self.guard = _Guard()
+        self.watch = Watch(self._install_safetensors, {"safetensors"})
         self.current = 0
         self.halt: Halt | None = None
         self.guessed: dict[str, None] = {}
@@ -105,6 +107,9 @@ class Fake:
         self._install_cuda()
         self._install_tensors()
         self._install_data()
+        if "safetensors.torch" in sys.modules:
+            self._install_safetensors(sys.modules["safetensors.torch"])
+        self.watch.start()
         self.mode.__enter__()
 
     def stop(self) -> None:
@@ -112,6 +117,7 @@ class Fake:
         if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:  # not inside an operation
             self.mode.__exit__(None, None, None)
         self.guard.stop()
+        self.watch.stop()
 
     @property
     def told(self) -> Faked:
@@ -310,11 +316,16 @@ class Fake:
     def _fake(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if isinstance(tensor, FakeTensor) else self.mode.from_tensor(tensor)
 
+    def _install_safetensors(self, module: ModuleType) -> None:
+        if module.__name__ == "safetensors.torch":
+            self.patches.replace(module, "save_file", self._saves)
+            self.patches.replace(module, "load_file", self._loads)
+
     def _saves(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def save(obj: object, f: Any, *args: Any, **kwargs: Any) -> None:
             if isinstance(f, (str, os.PathLike)):
                 self.saved[os.path.abspath(f)] = obj
-                obj = None
+                obj = {}  # the file is there, and has nothing of the size of the model
             original(obj, f, *args, **kwargs)
 
         return save
