@@ -153,10 +153,13 @@ class Fake:
 
     def _install_cuda(self) -> None:
         put = self.patches.put
+        answers = {name: _says(answer) for name, answer in _ANSWERS.items()}
+        for name in ("get_rng_state", "get_rng_state_all"):
+            answers[name] = lambda *_, **__: torch.zeros(16, dtype=torch.uint8)
         for holder in (torch.cuda, torch.cuda.memory, torch.cuda.random):
-            for name, answer in _ANSWERS.items():
+            for name, says in answers.items():
                 if hasattr(holder, name):
-                    put(holder, name, _says(answer))
+                    put(holder, name, says)
         for name in ("Stream", "Event", "ExternalStream"):
             put(torch.cuda, name, _Quiet)
         for name in ("current_stream", "default_stream", "stream"):
@@ -165,8 +168,6 @@ class Fake:
         put(torch.cuda, "set_device", self._exchange)
         put(torch.cuda, "_exchange_device", self._exchange)
         put(torch.cuda, "_maybe_exchange_device", self._exchange)
-        for name in ("get_rng_state", "get_rng_state_all"):
-            put(torch.cuda, name, lambda *_, **__: torch.empty(16, dtype=torch.uint8))
         put(torch.accelerator, "is_available", lambda: True)
         put(torch.accelerator, "device_count", lambda: 1)
         put(torch.accelerator, "current_accelerator", lambda *_, **__: torch.device("cuda"))
