@@ -185,12 +185,15 @@ def train():
 thread = threading.Thread(target=train)
 thread.start()
 thread.join()
+torch.set_default_device("cuda")
+chosen = torch.distributions.Categorical(logits=torch.randn(3)).sample()
+print(torch.randn(2).cpu().numpy(), chosen.device)
 """
 
 
 def test_other_ways_to_a_device(trace: Run) -> None:
     ran = faked(trace, OTHERS)
-    assert ran.err.splitlines() == ["cuda:1 torch.float16 fake device 1", "cuda:0 torch.float16"]
+    assert ran.err.splitlines() == ["cuda:1 torch.float16 fake device 1", "cuda:0 torch.float16", "[1. 1.] cuda:1"]
     assert codes(ran.data) == {(20, "TLN104")}
 
 

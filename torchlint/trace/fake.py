@@ -74,7 +74,15 @@ _ANSWERS: dict[str, object] = {
 }
 """What the functions of torch.cuda say of a device that is not there."""
 
-_HEALTHY = {"isnan": False, "isinf": False, "isfinite": True, "any": False, "all": True}
+_HEALTHY = {
+    "isnan": False,
+    "isinf": False,
+    "isfinite": True,
+    "any": False,
+    "all": True,
+    "_is_any_true": False,
+    "_is_all_true": True,
+}
 """Questions that code asks to be safe, and the answers with which it goes on."""
 
 
@@ -258,7 +266,7 @@ class Fake:
                 return original(tensor, *args, **kwargs)
             self.guess()
             with unset_fake_temporarily():
-                return original(torch.ones(tuple(tensor.shape), dtype=tensor.dtype))
+                return original(torch.ones(tuple(tensor.shape), dtype=tensor.dtype, device="cpu"))
 
         return numpy
 
