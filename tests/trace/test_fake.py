@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from tests.trace.conftest import Ran, Run
+from torchlint import rulebook
+from torchlint.trace.seen import Call, Origin, Seen
+from torchlint.trace.verdicts import judge
 
 TRAIN = """\
 import copy
@@ -214,6 +217,19 @@ def test_checkpoints_of_safetensors_stay_in_memory(trace: Run, tmp_path: Path) -
     ran = faked(trace, SAFE)
     assert ran.err.splitlines() == ["{'weight': ('cuda:0', (30000, 40000)), 'bias': ('cuda:0', (30000,))}"]
     assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_without_values_the_operation_decides() -> None:
+    loss = rulebook.load_contracts().losses["binary_cross_entropy"]
+    for origin, wanted in (
+        (Origin("raw", "a linear layer", "graph"), ["TLN102"]),
+        (Origin("probability", "torch.sigmoid", "graph"), []),
+        (Origin(), []),
+    ):
+        seen = Seen((8, 1), "float32", "float", "cuda:0", True, origin)
+        assert [
+            verdict.code for verdict in judge(Call(loss.id, "BCELoss", {"input": seen}, {}, True, 0), loss)
+        ] == wanted
 
 
 def test_a_fake_run_is_always_short(trace: Run) -> None:
