@@ -2,12 +2,15 @@
 
 A project of 200 files that is made for it: a file of 1,000 lines with a finding is edited, its model is in another file, and
 20 of the rest have a loss, too. Timed is what the language server does at a keystroke but for the messages, and
-`libcst.parse_module` on the same text; the medians' ratio is what the server is held to: at most 1.5.
+`libcst.parse_module` on the same text; the medians' ratio is what the server is held to: at most 1.5. That is the
+processor's time, so other work on the machine hardly counts. For comparison, the same edits are sent to a real server: by the
+clock, from the message with the edit to the one with the diagnostics.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import statistics
 import tempfile
@@ -16,7 +19,9 @@ from pathlib import Path
 
 import libcst
 
+from tests.faces.editor import editor
 from torchlint.server.documents import Document, Opened
+from torchlint.server.protocol import WHOLE_AFTER
 from torchlint.server.runs import Request, Runs
 from torchlint.server.texts import Position
 
@@ -79,6 +84,30 @@ def project(folder: Path) -> Path:
     return folder / "train.py"
 
 
+async def over_the_wire(folder: Path, path: Path, rounds: int) -> tuple[float, float]:
+    """Medians by the clock: from an edit to its diagnostics, by a server in a process of its own, and of LibCST's parse."""
+    taken: dict[str, list[float]] = {"keystroke": [], "parse": []}
+    async with editor(folder) as ed:
+        ed.open(path.name)
+
+        def line() -> int:
+            return min((each.range.start.line for each in ed.pushed(path.name)), default=0)
+
+        await ed.until(lambda: line() > 0)
+        for number in range(rounds):
+            await asyncio.sleep(2 * WHOLE_AFTER)  # a look at the whole project is over by then
+            expected = line() + 1
+            start = time.perf_counter()
+            ed.replace(path.name, 0, 0, f"# {number}\n")
+            while line() != expected:  # noqa: ASYNC110  # the client keeps what it is told, and tells nobody
+                await asyncio.sleep(0.001)
+            taken["keystroke"].append(time.perf_counter() - start)
+            start = time.perf_counter()
+            libcst.parse_module(ed.texts[path.name])
+            taken["parse"].append(time.perf_counter() - start)
+    return statistics.median(taken["keystroke"]), statistics.median(taken["parse"])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; 1 if the ratio is above the limit."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,6 +136,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{part.now.text.count(chr(10))} lines, {found} findings")
         print(f"keystroke {keystroke * 1000:.1f} ms, LibCST's parse {parse * 1000:.1f} ms")
         print(f"ratio {keystroke / parse:.2f}, at most {LIMIT}")
+        edit, alone = asyncio.run(over_the_wire(folder, path, rounds))
+        print(
+            f"by the clock: edit {edit * 1000:.1f} ms, LibCST's parse {alone * 1000:.1f} ms, ratio {edit / alone:.2f}"
+        )
         return int(keystroke / parse > LIMIT)
 
 
