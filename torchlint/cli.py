@@ -429,9 +429,21 @@ def _gone(number: int, file: str) -> str:
 
 @cli.command("trace", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option("-m", "module", is_flag=True, help="SCRIPT is the name of a module, as for `python -m`.")
-@click.option("--steps", metavar="N", type=click.IntRange(1), default=8, show_default=True, help="End after so many.")
 @click.option(
-    "--batches", metavar="N", type=click.IntRange(1), default=4, show_default=True, help="Of each loader, in each pass."
+    "--steps",
+    metavar="N",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="End after so many steps of an optimizer.",
+)
+@click.option(
+    "--batches",
+    metavar="N",
+    type=click.IntRange(1),
+    default=4,
+    show_default=True,
+    help="Take so many batches of each loader in each pass.",
 )
 @click.option("--check", "with_check", is_flag=True, help="Lint the working folder afterwards, with what was seen.")
 @click.option("--full", is_flag=True, help="No dry run: run to the end, and look at some of the calls.")
@@ -442,7 +454,12 @@ def _gone(number: int, file: str) -> str:
     show_default=True,
     help="Where the script says, or on a fake device: shapes, dtypes and devices are checked without memory and values.",
 )
-@click.option("--output-format", type=click.Choice(["full", "json", "html"]), default="full", help="How to report.")
+@click.option(
+    "--output-format",
+    type=click.Choice(["full", "json", "html"]),
+    default="full",
+    help="How to report: a table, JSON, or a page.",
+)
 @click.option(
     "--output-file", "-o", metavar="FILE", shell_complete=completion.files, help="Write the report to a file."
 )
