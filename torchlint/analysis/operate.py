@@ -374,6 +374,8 @@ def _attached(bound: Bound, part: Value | None) -> bool:
     op = bound.op
     if bound.name.startswith(_OTHERS):
         return False
+    if bound.name == _NEW_LEAF:
+        return not bound.rest or shapes.is_true(bound.rest[0])
     if op.gradient == "cut":
         return shapes.is_true(bound.named.get("requires_grad"))
     if op.layers and not op.functions and not op.methods:
@@ -384,6 +386,8 @@ def _attached(bound: Bound, part: Value | None) -> bool:
         return True
     return any(may_learn(value) for name, value in bound.named.items() if name in _TENSORS)
 
+
+_NEW_LEAF = ".requires_grad_()"
 
 _OTHERS = ("numpy.", "pandas.")
 """Libraries whose functions no gradient goes through."""
@@ -403,6 +407,9 @@ def _cut(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
     if len(parts) > 1 and not all(isinstance(each, Tensor) for each in parts):
         return None
     first = parts[0]
+    if bound.name == _NEW_LEAF:
+        # Behind a loss it hides that nothing learns; anywhere else the gradient is wanted at this place, and goes on by hand.
+        return first.cut if isinstance(first, Tensor) and first.kind == "loss" else None
     if bound.op.gradient == "keep":
         return first.cut if isinstance(first, Tensor) and not _attached(bound, part) else None
     cuts = [cut_here(each, bound.name, at) for each in parts]
@@ -558,8 +565,11 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
     value = bound.input
     parts = alternatives(value)
     shape, number = _data(run, value)
+    held = _held(run, parts)
     kinds = {kind_of(part) for part in parts}
     kind = kinds.pop() if len(kinds) == 1 else "unknown"
+    if held and all(each.kind == "loss" for each in held):
+        kind = "loss"
     trail = next((part.trail for part in parts if isinstance(part, Tensor)), None)
     dtype = bound.op.dtype if bound.op.dtype != "keep" else "unknown"
     if dtype == "unknown":
@@ -584,21 +594,27 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
         attached=_attached(bound, None),
         batched=is_batch(value),
         trail=trail,
-        cut=_cut(bound, None, at) or _cut_of_list(run, parts, at),
+        cut=_cut(bound, None, at) or _cut_of_all(held),
         holder=_holder(bound, None),
     )
 
 
-def _cut_of_list(run: Interpreter, parts: Sequence[Value], at: NodeRef) -> Cut | None:
-    """Where the gradients of all the numbers in a list were cut off, of which a new tensor is made."""
+def _held(run: Interpreter, parts: Sequence[Value]) -> Sequence[Tensor]:
+    """The tensors in a list, one for each possibility; empty if something else may be in it."""
     part = parts[0]
     if len(parts) > 1 or not isinstance(part, (Container, Items, Tuple)):
-        return None
+        return ()
     if isinstance(part, Container) and part.kind == "dict":
-        return None
-    held = alternatives(objects.iterate(run, part)[0])
-    cuts = [each.cut if isinstance(each, Tensor) and not each.attached else None for each in held]
-    return cuts[0] if None not in cuts else None
+        return ()
+    every = alternatives(objects.iterate(run, part)[0])
+    tensors = [each for each in every if isinstance(each, Tensor)]
+    return tensors if len(tensors) == len(every) else ()
+
+
+def _cut_of_all(held: Sequence[Tensor]) -> Cut | None:
+    """Where the gradients of all the numbers were cut off of which a new tensor is made."""
+    cuts = [None if each.attached else each.cut for each in held]
+    return cuts[0] if cuts and None not in cuts else None
 
 
 Number = Literal["unknown", "float", "int", "bool"]
