@@ -8,7 +8,6 @@ somebody puts into the folder is ever executed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -36,6 +35,8 @@ _ABOUT = b"""Signature: 8a477f597d28d172789f06886806bc55
 
 def digest(data: bytes) -> bytes:
     """What bytes are known by."""
+    import hashlib  # noqa: PLC0415  # 4 ms, and a run without losses keeps nothing
+
     return hashlib.blake2b(data, digest_size=_SIZE).digest()
 
 
@@ -47,6 +48,8 @@ def key(parts: Iterable[object]) -> str:
 
 def _itself() -> bytes:
     """The digest of torchlint's code and rulebook. By their content: a new installation of the same is the same."""
+    import hashlib  # noqa: PLC0415  # as above
+
     found = hashlib.blake2b(digest_size=_SIZE)
     for top in (os.path.dirname(os.path.realpath(__file__)), rules_folder()):
         for path in sorted(_files_below(top)):

@@ -260,7 +260,7 @@ def _cache(settings: Settings, folder: str | None, *, off: bool) -> Cache | None
     """Where what is found is kept: beside the configuration, or in the working folder."""
     if off:
         return None
-    from torchlint.cache import NAME, Cache  # noqa: PLC0415  # hashlib: 4 ms
+    from torchlint.cache import NAME, Cache  # noqa: PLC0415
 
     return Cache(folder or os.path.join(settings.root, NAME))
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torchlint import data
 from torchlint.config import Selection, Settings, codes_for, selection
-from torchlint.coverage import Coverage, Seen, Sight
 from torchlint.diagnostics import Diagnostic, Edit, Fix, Place, Problem, Step
 from torchlint.discover import STDIN, Missed, discover, may_suppress, searcher
 from torchlint.folders import Folders
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from torchlint.baseline import Baseline, Entry
     from torchlint.cache import Cache
     from torchlint.contracts import Contracts
+    from torchlint.coverage import Coverage, Sight
     from torchlint.findings import Finding, NodeRef
-    from torchlint.kept import Kept, Look
+    from torchlint.kept import Keeper, Kept, Look
     from torchlint.project import Project
     from torchlint.rulebook import Rule
 
@@ -90,10 +90,13 @@ def check(
     inputs = _inputs(paths, settings, stdin, stdin_filename, related=related)
     reader = Reader(inputs.load)
     if cache is not None and STDIN not in paths:
-        from torchlint.kept import Keeper  # noqa: PLC0415  # only with a cache
 
-        reader.keeper = lambda settings: Keeper(cache, (*paths, str(related)), settings, coverage=coverage)
-        reader.known = reader.looks
+        def keeper(settings: Settings) -> Keeper:
+            from torchlint.kept import Keeper  # noqa: PLC0415  # a run without losses keeps nothing
+
+            return Keeper(cache, (*paths, str(related)), settings, coverage=coverage)
+
+        reader.keeper, reader.known = keeper, reader.looks
     asked = inputs.scope._replace(jobs=1 if STDIN in paths else jobs)
     return inputs.told(_run(asked, reader, settings, progress, coverage=coverage))
 
@@ -404,18 +407,21 @@ def _lint(
     asked: _Asked, reader: Reader, settings: Settings, progress: Progress | None, *, coverage: bool = False
 ) -> Report:
     files = asked.linted
-    keeper = reader.keeper(settings) if reader.keeper is not None else None
-    kept = keeper.load() if keeper is not None and len(files) > _FEW else None
-    sifted = _sift(files, reader, loss_words(settings), kept)
+    few = len(files) <= _FEW
+    keeper = reader.keeper(settings) if reader.keeper is not None and not few else None
+    kept = keeper.load() if keeper is not None else None
+    sifted = _sift(files, reader, loss_words(settings), kept, keeps=keeper is not None)
     if not (sifted.roots or sifted.suppressing or settings.selectors):
         # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
         read = len(files) - len(sifted.unreadable)
-        nothing = Coverage(()) if coverage else None
+        nothing = _covered((), {}, reader) if coverage else None
         return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable), coverage=nothing)
-    if keeper is not None:
-        kept = kept or keeper.load()
-        if kept is not None and kept.holds(reader.looks, reader.load):
-            return _told_again(kept, sifted, reader)
+    if few and reader.keeper is not None:
+        keeper = reader.keeper(settings)
+        kept = keeper.load()
+        _look_again(files, sifted, reader)
+    if kept is not None and kept.holds(reader.looks, reader.load):
+        return _told_again(kept, sifted, reader)
     if settings.selectors:
         _pages(settings)  # a selector that stands for no rule is refused before the work
     analysed = _analyse(asked, sifted.roots, reader, settings, progress, coverage)
@@ -526,10 +532,10 @@ def internal(path: str, error: BaseException) -> Problem:
     return Problem(path, "".join(traceback.format_exception(error, limit=-12)), internal=True)
 
 
-def _sift(files: Iterable[str], reader: Reader, words: frozenset[bytes], kept: Kept | None) -> _Sifted:
+def _sift(files: Iterable[str], reader: Reader, words: frozenset[bytes], kept: Kept | None, *, keeps: bool) -> _Sifted:
     """Look at each file's bytes once, and hold on to those that will be needed as text."""
     has_loss_word = searcher(words, data.LEARNS)
-    look = _looker(has_loss_word, kept) if reader.keeper is not None else None
+    look = _looker(has_loss_word, kept) if keeps else None
     roots: list[str] = []
     suppressing: list[str] = []
     unreadable: list[Problem] = []
@@ -553,6 +559,19 @@ def _sift(files: Iterable[str], reader: Reader, words: frozenset[bytes], kept: K
         if root or suppresses:
             reader.held[path] = content
     return _Sifted(roots, suppressing, unreadable)
+
+
+def _look_again(files: Iterable[str], sifted: _Sifted, reader: Reader) -> None:
+    """Take down how files were seen: of a few, only once it is known that there is something to keep."""
+    from torchlint.cache import UNREADABLE, digest  # noqa: PLC0415  # only with a cache
+    from torchlint.kept import Look  # noqa: PLC0415  # as above
+
+    for path in files:
+        try:
+            content = digest(reader.held[path] if path in reader.held else reader.load(path))
+        except SourceError:
+            content = UNREADABLE
+        reader.looks[path] = Look(content, path in sifted.roots, path in sifted.suppressing)
 
 
 def _looker(has_loss_word: Callable[[bytes], bool], kept: Kept | None) -> Callable[[str, bytes | None], Look]:
@@ -726,6 +745,7 @@ def _repairs(
 
 def _covered(observed: Iterable[Observed], spans: Mapping[NodeRef, Span], reader: Reader) -> Coverage:
     """What coverage tells, placed and in reading order."""
+    from torchlint.coverage import Coverage, Seen, Sight  # noqa: PLC0415  # only where asked for
 
     def place(at: NodeRef) -> Place:
         return in_cell(Place(at.path, *spans[at]), reader(at.path))

@@ -18,10 +18,11 @@ MAX_SOURCE_BYTES = 1_000_000
 MAX_FILE_BYTES = 256 << 20
 """No more than this is read of any file: it bounds notebooks full of images, and devices that never end."""
 
-_CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_BLANK = re.compile(rb"^[ \t\f]*(?:#.*)?$")
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
-_LINE_END = re.compile(rb"\r\n|\r|\n")
+_CODING = rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
+_BLANK = rb"^[ \t\f]*(?:#.*)?$"
+_LINE = r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+"
+_LINE_END = rb"\r\n|\r|\n"
+# Compiled when first needed: a file without losses never becomes a text.
 
 
 class Cell(NamedTuple):
@@ -154,7 +155,7 @@ def encoding_of(data: bytes) -> tuple[bytes, str]:
 
 def split_lines(text: str) -> list[str]:
     """The lines of a text with their ends, split as Python does: at LF, CRLF and CR only, not at form feeds."""
-    return _LINE.findall(text)
+    return re.findall(_LINE, text)
 
 
 def line_starts(text: str) -> list[int]:
@@ -176,12 +177,12 @@ def _check_size(size: int) -> None:
 
 def _declared_encoding(data: bytes) -> tuple[str | None, int]:
     """The encoding that one of the first two lines declares, normalised where it means UTF-8, and the line."""
-    for number, line in enumerate(_LINE_END.split(data[:4096], 2)[:2], 1):
-        if match := _CODING.match(line):
+    for number, line in enumerate(re.split(_LINE_END, data[:4096], maxsplit=2)[:2], 1):
+        if match := re.match(_CODING, line):
             name = match[1].decode("ascii", "replace")
             is_utf8 = name.lower().replace("_", "-").startswith(("utf-8", "utf8"))
             return ("utf-8" if is_utf8 else name), number
-        if not _BLANK.match(line):
+        if not re.match(_BLANK, line):
             break
     return None, 1
 
@@ -199,5 +200,5 @@ def _undecodable(data: bytes, error: UnicodeDecodeError, encoding: str | None) -
 
 def _line_of(data: bytes, offset: int) -> tuple[int, int]:
     """The line (from 1) that holds this byte, and the offset at which the line starts."""
-    ends = [match.end() for match in _LINE_END.finditer(data, 0, offset)]
+    ends = [match.end() for match in re.finditer(_LINE_END, data[:offset])]
     return len(ends) + 1, ends[-1] if ends else 0
