@@ -163,6 +163,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A layer's name may hold stars (`timm.models.*`). `items = "model_output"`: an object whose `logits` are of the kind, as a
     tuple too if no labels are handed in.
     `blank` says that what it gives is made to have its entries set.
+    `threshold` is the parameter with which it compares its input, if that is given.
     `items = "values_indices"`: with a `dim`, a pair of the values and their indices.
     """
 
@@ -178,6 +179,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in_place: bool = False
     blank: bool = False
     heads: tuple[str, ...] = ()
+    threshold: str = ""
     unless: tuple[str, ...] = ()
     when: tuple[Made, ...] = ()
     items: Literal["", "values_indices", "model_output"] = ""

@@ -63,3 +63,56 @@ def test_segmentation_models(activation: str | None, raw: bool) -> None:
     scores = model(torch.randn(1, 3, 64, 64))
     assert is_raw(scores) is raw
     assert bool(((scores.sum(1) - 1).abs() < 1e-4).all()) is (activation == "softmax2d")
+
+
+def test_segmentation_stats() -> None:
+    """What is compared, with which parameter, and that it cuts the gradient."""
+    smp = pytest.importorskip("segmentation_models_pytorch", exc_type=ImportError)
+    scores = torch.tensor([[[[-2.0, 0.2, 0.8, 3.0]]]], requires_grad=True)
+    target = torch.ones(1, 1, 1, 4, dtype=torch.long)
+    found = [smp.metrics.get_stats(scores, target, mode="binary", threshold=limit)[0] for limit in (0, 0.5)]
+    assert [int(each) for each in found] == [3, 2]
+    assert not found[0].requires_grad
+
+
+MEDICAL = {
+    "AttentionUnet": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2,)},
+    "BasicUNet": {"spatial_dims": 2, "features": (4, 4, 4, 4, 4, 4)},
+    "SegResNet": {"spatial_dims": 2},
+    "UNet": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2,)},
+    **{f"DenseNet{n}": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2} for n in (121, 169, 201, 264)},
+    **{f"resnet{n}": {"spatial_dims": 2, "n_input_channels": 1, "num_classes": 2} for n in (10, 18, 34, 50)},
+}
+
+
+def names_of(op: str) -> list[str]:
+    """The last parts of the names that lead to an operation, each once."""
+    found = (name for name, layer in load_contracts().op_layers.items() if layer.id == op)
+    return sorted({name.rpartition(".")[2] for name in found})
+
+
+@pytest.mark.parametrize("name", names_of("medical_network"))
+def test_medical_networks(name: str) -> None:
+    """Raw scores come out, for each class."""
+    nets = pytest.importorskip("monai.networks.nets", exc_type=ImportError)
+    scores = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        scores.append(getattr(nets, name)(**MEDICAL[name]).eval()(torch.randn(2, 1, 64, 64)))
+    assert is_raw(torch.cat(scores))
+    assert scores[0].shape[1] == 2
+
+
+@pytest.mark.parametrize("name", [*names_of("graph_layer"), *names_of("graph_model")])
+def test_graph_networks(name: str) -> None:
+    """Raw scores come out, of layers and of whole models."""
+    graphs = pytest.importorskip("torch_geometric.nn", exc_type=ImportError)
+    extra = {"ChebConv": {"K": 2}, "RGCNConv": {"num_relations": 3}}.get(name, {})
+    if name in names_of("graph_model"):
+        extra = {"num_layers": 2, "out_channels": 5}
+    torch.manual_seed(0)
+    layer = getattr(graphs, name)(8, 5, **extra).eval()
+    x, edges, types = torch.randn(40, 8), torch.randint(0, 40, (2, 120)), torch.randint(0, 3, (120,))
+    scores = layer(x) if name == "Linear" else layer(x, edges, types) if name == "RGCNConv" else layer(x, edges)
+    assert is_raw(scores)
+    assert scores.shape == (40, 5)

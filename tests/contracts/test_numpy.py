@@ -9,7 +9,7 @@ import pytest
 
 from torchlint.analysis.entries import Recorder
 from torchlint.analysis.program import Program
-from torchlint.analysis.values import Shape, Tensor, alternatives
+from torchlint.analysis.values import Shape, Tensor, Value, alternatives
 from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.contracts import read_tables
 from torchlint.project import Project
@@ -198,14 +198,19 @@ CONTRACTS = load_contracts()
 
 
 def said(code: str) -> Tensor:
-    """What the analysis knows of `value` at the end of a module."""
+    """What the analysis knows of `value` at the end of a module, which is one tensor."""
+    (part,) = said_of(code)
+    assert isinstance(part, Tensor), part
+    return part
+
+
+def said_of(code: str) -> tuple[Value, ...]:
+    """All that `value` may be at the end of a module."""
     path = "module.py"
     project = Project([path], lambda name: Source(name, code), CONTRACTS)
     program = Program(project, frozenset({path}), Vocabulary(()))
     info = Recorder(program).ensure(path)
-    (part,) = alternatives(program.base[info.cell]["value"])
-    assert isinstance(part, Tensor), part
-    return part
+    return alternatives(program.base[info.cell]["value"])
 
 
 def check(setup: str, expression: str) -> None:
@@ -267,10 +272,32 @@ def test_made_up_data(call: str) -> None:
         check(f"from sklearn.datasets import {name}\n", f"{call}[{place}]")
 
 
+JOINED = [
+    f"np.{join}([{{0}}, {{0}}])" for join in ("array", "concatenate", "stack", "vstack", "hstack", "column_stack")
+]
+
+
+@pytest.mark.parametrize("expression", JOINED)
+def test_what_arrays_hold_together(expression: str) -> None:
+    """Raw scores and probabilities stay what they are, entry by entry; both together are neither."""
+    torch = pytest.importorskip("torch")
+    setup = "import numpy as np\nimport torch\nraw = torch.nn.Linear(2, 9)(torch.ones(3, 2)).detach()\n"
+    for tensor, kind in (("raw.numpy()", "raw"), ("raw.sigmoid().numpy()", "probability")):
+        code = f"{setup}one = {tensor}\nvalue = {expression.format('one')}\n"
+        names: dict[str, Any] = {}
+        torch.manual_seed(0)
+        exec(compile(code, "example", "exec"), names)  # the examples above
+        assert said(code).kind == kind
+        assert set(names["value"].ravel()) == set(names["one"].ravel())
+    mixed = expression.replace("{0}, {0}", "raw.numpy(), raw.sigmoid().numpy()")
+    kinds = {part.kind for part in said_of(f"{setup}value = {mixed}\n") if isinstance(part, Tensor)}
+    assert kinds in ({"raw", "probability"}, {"unknown"})
+
+
 def test_every_function_has_an_example() -> None:
     table = read_tables(Path(rules_folder()) / "contracts" / "numpy.toml")
     names = [name for op in table.op.values() for name in op.functions if name.startswith("numpy.")]
-    written = "\n".join((MADE, *EXPRESSIONS))
+    written = "\n".join((MADE, *EXPRESSIONS, *JOINED))
     assert not [name for name in names if f"np.{name.removeprefix('numpy.')}(" not in written]
 
 

@@ -19,7 +19,10 @@ F = torch.nn.functional
 CONTRACTS = load_contracts()
 OPS: dict[str, Op] = CONTRACTS.op_functions | {op.id: op for op in CONTRACTS.op_methods.values()}
 # The models of other libraries have tests of their own.
-MODELS = {"vision_model", "language_model", "segmentation_model"}
+MODELS = {
+    *("vision_model", "language_model", "segmentation_model", "segmentation_stats"),
+    *("medical_network", "graph_layer", "graph_model"),
+}
 TABLES: dict[str, Op] = {
     op.id: op
     for index in (CONTRACTS.op_functions, CONTRACTS.op_methods, CONTRACTS.op_layers)

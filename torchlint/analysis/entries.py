@@ -63,6 +63,11 @@ def _site(key: tuple[Any, ...]) -> tuple[str, int]:
     return key[-3], key[-2]
 
 
+def _compares(stmt: ir.FunctionDef | ir.ClassDef) -> bool:
+    """Whether something is compared in a function with what may be a threshold for probabilities."""
+    return isinstance(stmt, ir.FunctionDef) and ir.THRESHOLD in stmt.words
+
+
 def _is_open(part: Value) -> bool:
     """Whether a caller could tell more of a value."""
     return isinstance(part, Unknown) or (isinstance(part, Tensor) and part.kind == "unknown")
@@ -148,6 +153,7 @@ class Entries:
             self._definitions(info, ready)
             # Those of the module that use one of which they could tell more.
             program.vocabulary.add(program.open & info.defs.keys())
+        self._definitions(info, [stmt for stmt in todo if stmt.id not in done and _compares(stmt)])
 
     def _definitions(self, info: ModuleInfo, stmts: Sequence[ir.FunctionDef | ir.ClassDef]) -> None:
         program, run = self.program, self.interpreter

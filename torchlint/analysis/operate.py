@@ -137,6 +137,8 @@ def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = N
             bound.named.get("other", UNKNOWN),
             node,
         )
+    if op.threshold and Comparison in run.watched:
+        tell_comparison(run, bound.input, ">=", bound.named.get(op.threshold, UNKNOWN), node)
     event: Event | None = None
     if op.id in run.watched_ops:
         event = OpCall(at, spelled(bound.name), run.frame.training, bound=bound)
@@ -566,11 +568,10 @@ def _tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
     parts = alternatives(value)
     shape, number = _data(run, value)
     held = _held(run, parts)
-    kinds = {kind_of(part) for part in parts}
+    entries = held if held and all(each.kind != "unknown" for each in held) else parts
+    kinds = {kind_of(part) for part in entries}
     kind = kinds.pop() if len(kinds) == 1 else "unknown"
-    if held and all(each.kind == "loss" for each in held):
-        kind = "loss"
-    trail = next((part.trail for part in parts if isinstance(part, Tensor)), None)
+    trail = next((part.trail for part in entries if isinstance(part, Tensor)), None)
     dtype = bound.op.dtype if bound.op.dtype != "keep" else "unknown"
     if dtype == "unknown":
         given = bound.named.get("dtype")
