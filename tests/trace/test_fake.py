@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 
 from tests.trace.conftest import Ran, Run
-from torchlint import rulebook
-from torchlint.trace.seen import Call, Origin, Seen
-from torchlint.trace.verdicts import judge
 
 TRAIN = """\
 import copy
@@ -188,48 +185,13 @@ def train():
 thread = threading.Thread(target=train)
 thread.start()
 thread.join()
-torch.set_default_device("cuda")
-chosen = torch.distributions.Categorical(logits=torch.randn(3)).sample()
-print(torch.randn(2).cpu().numpy(), chosen.device)
 """
 
 
 def test_other_ways_to_a_device(trace: Run) -> None:
     ran = faked(trace, OTHERS)
-    assert ran.err.splitlines() == ["cuda:1 torch.float16 fake device 1", "cuda:0 torch.float16", "[1. 1.] cuda:1"]
+    assert ran.err.splitlines() == ["cuda:1 torch.float16 fake device 1", "cuda:0 torch.float16"]
     assert codes(ran.data) == {(20, "TLN104")}
-
-
-SAFE = """\
-import os
-import torch
-from safetensors.torch import load_file, save_file
-
-model = torch.nn.Linear(40000, 30000).cuda()
-save_file(model.state_dict(), "model.safetensors")
-assert os.path.getsize("model.safetensors") < 1000
-print({name: (str(held.device), tuple(held.shape)) for name, held in load_file("model.safetensors").items()})
-"""
-
-
-def test_checkpoints_of_safetensors_stay_in_memory(trace: Run, tmp_path: Path) -> None:
-    pytest.importorskip("safetensors")
-    ran = faked(trace, SAFE)
-    assert ran.err.splitlines() == ["{'weight': ('cuda:0', (30000, 40000)), 'bias': ('cuda:0', (30000,))}"]
-    assert not (tmp_path / "model.safetensors").exists()
-
-
-def test_without_values_the_operation_decides() -> None:
-    loss = rulebook.load_contracts().losses["binary_cross_entropy"]
-    for origin, wanted in (
-        (Origin("raw", "a linear layer", "graph"), ["TLN102"]),
-        (Origin("probability", "torch.sigmoid", "graph"), []),
-        (Origin(), []),
-    ):
-        seen = Seen((8, 1), "float32", "float", "cuda:0", True, origin)
-        assert [
-            verdict.code for verdict in judge(Call(loss.id, "BCELoss", {"input": seen}, {}, True, 0), loss)
-        ] == wanted
 
 
 def test_a_fake_run_is_always_short(trace: Run) -> None:

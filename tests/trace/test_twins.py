@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trace.twins import RIGHT, START, SUSPECTS, TWINS, Twin
+from tests.trace.twins import SUSPECTS, TWINS, Twin
 from torchlint.trace.report import Result
 from torchlint.trace.session import Trace
 
@@ -55,9 +55,3 @@ def test_what_only_numbers_suggest_is_a_suspicion(twin: Twin, tmp_path: Path) ->
     assert not wrong.bad
     right = run(twin.right, tmp_path)
     assert right.sites and not [each for site in right.sites for each in site.verdicts]
-
-
-@pytest.mark.parametrize("name", RIGHT)
-def test_what_looks_odd_and_is_right(name: str, tmp_path: Path) -> None:
-    result = run(START + RIGHT[name], tmp_path)
-    assert result.sites and not [each for site in result.sites for each in site.verdicts]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-START = """\
+_START = """\
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -40,7 +40,7 @@ class Twin(NamedTuple):
 
 def _pair(name: str, text: str, *changes: tuple[str, str]) -> Twin:
     """A whole script behind the imports, with marks; the changes repair it."""
-    wrong = START + text
+    wrong = _START + text
     right = _MARK.sub("", wrong)
     for old, new in changes:
         assert old in right, (name, old)
@@ -62,7 +62,7 @@ def _twin(
 ) -> Twin:
     """A script of a setup and a loop around one loss; the changes repair it. `backward` and `step` mark its last lines."""
     mark = f"  # {code}" if code else ""
-    wrong = START + setup + _LOOP.format(loss=f"{loss}{mark}")
+    wrong = _START + setup + _LOOP.format(loss=f"{loss}{mark}")
     if backward:
         wrong = wrong.replace("loss.backward()", f"loss.backward()  # {backward}")
     if step:
@@ -511,48 +511,3 @@ for step in range(4):
     ),
 ]
 """What is only suspected: the numbers agree with a mistake, and with what is right, too."""
-
-RIGHT = {
-    "both sides of a GAN, each with one label": """
-made, told = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 4)), nn.Linear(4, 1)
-maker, teller = torch.optim.Adam(made.parameters(), 2e-4), torch.optim.Adam(told.parameters(), 2e-4)
-bce = nn.BCEWithLogitsLoss()
-ones, zeros = torch.ones(64, 1), torch.zeros(64, 1)
-for step in range(6):
-    noise = torch.randn(64, 8)
-    teller.zero_grad()
-    (bce(told(torch.randn(64, 4)), ones) + bce(told(made(noise).detach()), zeros)).backward()
-    teller.step()
-    maker.zero_grad()
-    bce(told(made(noise)), ones).backward()
-    maker.step()
-""",
-    "a contrastive loss, whose positive always comes first": """
-model = nn.Linear(16, 8)
-queue = F.normalize(torch.randn(8, 64), dim=0)
-optimizer = torch.optim.SGD(model.parameters(), lr=0.03)
-for step in range(6):
-    x = torch.randn(32, 16)
-    a, b = (F.normalize(model(x + 0.1 * torch.randn_like(x)), dim=1) for _ in range(2))
-    scores = torch.cat([(a * b.detach()).sum(1, keepdim=True), a @ queue], 1) / 0.07
-    optimizer.zero_grad()
-    F.cross_entropy(scores, torch.zeros(32, dtype=torch.long)).backward()
-    optimizer.step()
-""",
-    "a warm-up from 0, an adapter that begins at 0, an embedding of which each step moves little": """
-base = nn.Linear(16, 5).requires_grad_(False)
-down, up = nn.Parameter(torch.randn(4, 16)), nn.Parameter(torch.zeros(5, 4))
-words = nn.EmbeddingBag(1000, 16, sparse=True)
-optimizers = [torch.optim.AdamW([down, up], lr=1e-4), torch.optim.SparseAdam(list(words.parameters()))]
-warm = torch.optim.lr_scheduler.LambdaLR(optimizers[0], lambda step: step / 100)
-for step in range(12):
-    seen = words(torch.randint(1000, (32, 3)))
-    F.cross_entropy(base(seen) + seen @ down.T @ up.T, torch.randint(5, (32,))).backward()
-    if step % 2:
-        for optimizer in optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        warm.step()
-""",
-}
-"""What looks odd at a single step, and is right."""

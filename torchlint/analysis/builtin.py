@@ -23,6 +23,7 @@ from torchlint.analysis.values import (
     Instance,
     Items,
     Layer,
+    Method,
     ModuleValue,
     Partial,
     Size,
@@ -141,18 +142,17 @@ def _map(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _getattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
     name = args.get("name", 1)
-    default = args.get("default", 2)
-    if name is None:
-        return UNKNOWN
+    return UNKNOWN if name is None else looked_up(run, args.first(), name, node, args.get("default", 2))
+
+
+def looked_up(run: Interpreter, owner: Value, name: Value, node: ir.Node, default: Value | None = None) -> Value:
+    """The attribute of a value under a name, of a module any that one may ask for if the code does not fix the name."""
     parts = alternatives(name)
     if all(isinstance(part, Const) and isinstance(part.value, str) for part in parts):
-        found = [
-            objects.attribute(run, args.first(), str(part.value), node) for part in parts if isinstance(part, Const)
-        ]
+        found = [objects.attribute(run, owner, str(part.value), node) for part in parts if isinstance(part, Const)]
         if default is not None and any(isinstance(value, Unknown) for value in found):
             found.append(default)
         return union(found)
-    owner = args.first()
     if isinstance(owner, Extern):
         return Extern(f"{owner.name}.{objects.ANY}")
     if isinstance(owner, ModuleValue):
@@ -178,6 +178,14 @@ def _eval(run: Interpreter, args: Args, node: ir.Node) -> Value:
             value = objects.attribute(run, value, name, node)
         out.append(invoke.call(run, value, Args(), node) if found[2] else value)
     return union(out)
+
+
+def _globals(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return Method(ModuleValue(run.frame.path), "__dict__")
+
+
+def _vars(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    return objects.attribute(run, args.first(), "__dict__", node) if args.positional else UNKNOWN
 
 
 def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
@@ -292,6 +300,8 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.filter": lambda run, args, node: Items(objects.iterate(run, args.get("", 1) or UNKNOWN)[0]),
     "builtins.eval": _eval,
     "builtins.getattr": _getattr,
+    "builtins.globals": _globals,
+    "builtins.vars": _vars,
     "builtins.setattr": _setattr,
     "builtins.isinstance": _isinstance,
     "builtins.type": _type,

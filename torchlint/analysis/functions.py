@@ -103,9 +103,11 @@ _CHANGERS = frozenset(
 
 
 def holds_loss(run: Interpreter, value: Value) -> bool:
-    """Whether a value is a loss, or an object that holds one. Computes nothing lazy."""
+    """Whether a value is a loss, or a tuple or an object that holds one. Computes nothing lazy."""
     return any(
-        isinstance(part, Criterion) or (isinstance(part, Instance) and bool(criteria_of(run, part)))
+        isinstance(part, Criterion)
+        or (isinstance(part, Instance) and bool(criteria_of(run, part)))
+        or (isinstance(part, Tuple) and any(holds_loss(run, item) for item in part.items))
         for part in (value.alternatives if isinstance(value, Union) else (value,))
     )
 

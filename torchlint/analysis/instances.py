@@ -25,6 +25,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    computed,
     is_batch,
     union,
 )
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
 
 def is_module(cls: Class) -> bool:
     return any(isinstance(base, Extern) and base.name.endswith("Module") for base in foreign_bases(cls))
+
+
+def is_model(value: Value) -> bool:
+    """Whether a value is certainly a model or a layer. Computes nothing lazy."""
+    return all(
+        isinstance(part, Layer) or (isinstance(part, Instance) and is_module(part.cls)) for part in computed(value)
+    )
 
 
 def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node, source: Source = "parameter") -> Value:

@@ -180,7 +180,7 @@ def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
     """Whether a call of something that was not read yet may wait: it calls no loss and changes none of its arguments."""
     low = name.lower()
     measured = bool(run.program.thresholds)
-    if name in run.program.vocabulary.words or "loss" in low or "criterion" in low:
+    if name in run.program.vocabulary.words or "loss" in low or "crit" in low:
         return False
     for value in args.all():
         for part in computed(value):

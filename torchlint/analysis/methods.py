@@ -11,6 +11,7 @@ from torchlint.analysis import arrays, instances, invoke, ir, losses, objects, o
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
+    Class,
     Const,
     Container,
     Criterion,
@@ -49,6 +50,9 @@ _SAFE_ON_TEXT: dict[str, Callable[[str], str]] = {"lower": str.lower, "upper": s
 
 
 def call(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:
+    if isinstance(receiver, Class):
+        # The only ones that are known by their name alone make an object of what its settings say.
+        return instances.construct(run, receiver, None, node, "setting")
     if isinstance(receiver, Container):
         return _container_method(run, receiver, name, args, node)
     if isinstance(receiver, (Instance, Layer, Criterion)):
@@ -89,8 +93,8 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
-    if name == "prepare" and args.positional:
-        # What `accelerate` prepares is used like what it is given.
+    if args.positional and (name == "prepare" or (name in _SETS_UP and instances.is_model(args.first()))):
+        # What `accelerate` prepares, or Fabric sets up, is used like what it is given.
         return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
     invoke.escape(run, args)
     if name in ("size", "dim", "numel"):
@@ -98,6 +102,9 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     run.unresolved(node, receiver)
     source = receiver.source if receiver.source != "other" else invoke.source(args)
     return Unknown(f"result of {name}", source, receiver.cause)
+
+
+_SETS_UP = frozenset(("setup", "setup_module"))
 
 
 def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:
@@ -170,6 +177,8 @@ def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, nod
 def _super_method(run: Interpreter, receiver: Super, name: str, args: Args, node: ir.Node) -> Value:
     """A method that only a library's class has."""
     for part in alternatives(receiver.instance):
+        if isinstance(part, Class) and name.startswith(objects.LOADERS):
+            return instances.construct(run, part, None, node, "setting")
         if not isinstance(part, Instance):
             continue
         if name == "__init__":

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from torchlint.analysis import arrays, functions, ir, operate, registries, shapes
+from torchlint.analysis import arrays, builtin, functions, ir, operate, registries, shapes
 from torchlint.analysis.arguments import Args
-from torchlint.analysis.program import decorator_names, foreign_bases, linearise
+from torchlint.analysis.program import SLOT, decorator_names, foreign_bases, linearise
 from torchlint.analysis.state import INIT
 from torchlint.analysis.values import (
+    TOO_MANY,
     UNKNOWN,
     Class,
     Const,
@@ -101,6 +102,8 @@ def _extern_attribute(run: Interpreter, part: Extern, name: str, node: ir.Node) 
 
 
 def _module_attribute(run: Interpreter, part: ModuleValue, name: str, node: ir.Node) -> Value:
+    if name == "__dict__":
+        return Method(part, name)
     if run.can_wait(part.path):
         return operate.later(lambda: run.member(part.path, name))
     return run.member(part.path, name)
@@ -111,8 +114,14 @@ def _attribute_of_class(run: Interpreter, part: Class, name: str, node: ir.Node)
     if found is None:
         if name == "__name__":
             return Const(part.node.name)
+        if name.startswith(LOADERS) and foreign_bases(part):
+            return Method(part, name)
         return UNKNOWN if name.startswith("__") else Unknown(f"attribute {name} of {part.node.name}")
     return _bound(run, found, part, part, node, on_class=True)
+
+
+LOADERS = ("from_", "load_from_")
+"""How the class methods begin by which a library's base class makes an object: from weights, a checkpoint or settings."""
 
 
 def _function_attribute(run: Interpreter, part: Function, name: str, node: ir.Node) -> Value | None:
@@ -120,6 +129,13 @@ def _function_attribute(run: Interpreter, part: Function, name: str, node: ir.No
 
 
 def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node) -> Value:
+    slot = run.program.slot(part, name)
+    if slot is not None:
+        return narrow(run.heap.read(slot)[SLOT], run.heap.assumed)
+    return _unseen_attribute(part, name)
+
+
+def _unseen_attribute(part: Unknown, name: str) -> Unknown:
     reason = part.reason if part.source != "other" else f"attribute {name}"
     return Unknown(reason, part.source, part.cause)
 
@@ -310,7 +326,7 @@ def methods_to_loss(run: Interpreter, cls: Class) -> list[Function]:
 
 
 def methods_to_threshold(run: Interpreter, cls: Class) -> list[Function]:
-    """The methods of a class itself that hand something to another of its methods where it is compared with a threshold."""
+    """The methods of a class itself that compare something with a threshold, or hand it to one of its methods that does."""
     comparing = frozenset(
         f".{stmt.name}"
         for item in linearise(cls)
@@ -320,7 +336,7 @@ def methods_to_threshold(run: Interpreter, cls: Class) -> list[Function]:
     found = (
         run.heap.read(cls.frame).get(stmt.name)
         for stmt in cls.node.body
-        if isinstance(stmt, ir.FunctionDef) and not comparing.isdisjoint(stmt.words)
+        if isinstance(stmt, ir.FunctionDef) and (ir.THRESHOLD in stmt.words or not comparing.isdisjoint(stmt.words))
     )
     return [function for function in found if isinstance(function, Function)]
 
@@ -336,6 +352,10 @@ def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None
             cell = part.cell
         if isinstance(part, ModuleValue):
             cell = run.program.module(part.path).cell
+        if isinstance(part, Unknown) and part not in (UNKNOWN, TOO_MANY):
+            slot = run.program.make_slot(part, name, _unseen_attribute(part, name))
+            held = run.heap.write(slot)
+            held[SLOT] = new if len(parts) == 1 else join(held[SLOT], new)
         if cell is None:
             continue
         entries = run.heap.write(cell)
@@ -685,6 +705,8 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
         return Unknown(part.reason, part.source, part.cause)
     if isinstance(part, Class):
         return part
+    if isinstance(part, Method) and part.name == "__dict__":
+        return builtin.looked_up(run, part.receiver, key, node)
     if isinstance(part, Extern) and part.name.endswith(".__dict__"):
         name = _key(key)
         known = str(literal(name[1:])) if name is not None else ANY

@@ -17,7 +17,7 @@ from torchlint.analysis.shown import only_shown
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
 from torchlint.analysis.usage import Uses
-from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Value, alternatives
+from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Unknown, Value, alternatives
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
@@ -26,6 +26,10 @@ from torchlint.source import SourceError
 if TYPE_CHECKING:
     from torchlint.findings import Finding, NodeRef
     from torchlint.project import Project
+
+
+SLOT = "<slot>"
+"""The entry of a cell that holds one value."""
 
 
 class ModuleInfo:
@@ -90,6 +94,7 @@ class Program:
         self.registered: dict[str, set[str]] = {}
         self.reading = MAX_IMPORTS
         self._cells = 0
+        self._slots: dict[tuple[int, str], tuple[Unknown, int]] = {}
         self._canonical: dict[str, str] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
         self._uses: dict[str, Uses] = {}
@@ -99,6 +104,19 @@ class Program:
         """A number for a frame or object that nothing has yet."""
         self._cells += 1
         return self._cells
+
+    def slot(self, owner: Unknown, name: str) -> int | None:
+        """The cell of an attribute that is set on an object which is not in sight; None if it was never set."""
+        held = self._slots.get((id(owner), name))
+        return None if held is None else held[1]
+
+    def make_slot(self, owner: Unknown, name: str, before: Value) -> int:
+        """The same, made if need be: where it is not set, it is what it was before."""
+        held = self._slots.get((id(owner), name))
+        if held is None:
+            held = self._slots[id(owner), name] = owner, self.new_cell()
+            self.base[held[1]] = {SLOT: before}
+        return held[1]
 
     def module(self, path: str) -> ModuleInfo:
         """The module at a path; a folder or a file that cannot be read has no body."""

@@ -19,6 +19,7 @@ from torchlint.analysis.values import (
     Container,
     Function,
     Instance,
+    Lazy,
     Method,
     Partial,
     Unknown,
@@ -55,7 +56,8 @@ def note(run: Interpreter, info: ModuleInfo) -> None:
     """Remember the registries that a module has made, now that its body was run."""
     if info.ir is None or not any(WORD in word.lower() for word in info.ir.words):
         return
-    for value in list(run.heap.read(info.cell).values()):
+    for name, bound in list(run.heap.read(info.cell).items()):
+        value = _made(name, bound)
         if isinstance(value, Container) and value.kind == "dict":
             run.program.registries[value.id] = info.path
         elif isinstance(value, Instance) and WORD in value.cls.node.name.lower():
@@ -63,6 +65,12 @@ def note(run: Interpreter, info: ModuleInfo) -> None:
             for held in objects.instance_cell(run, value).values():
                 if isinstance(held, Container) and held.kind == "dict":
                     run.program.registries[held.id] = info.path
+
+
+def _made(name: str, value: Value) -> Value:
+    """What a name is bound to: a registry is made now, though a class of another module makes it, which was put off."""
+    named_so = name.isupper() or WORD in name.lower()
+    return value.force() if isinstance(value, Lazy) and named_so else value
 
 
 def complete(run: Interpreter, container: Container) -> None:
@@ -73,7 +81,8 @@ def complete(run: Interpreter, container: Container) -> None:
     run.program.completed.add(path)
     info = run.program.module(path)
     names = {name for name in info.defs if WORD in name.lower()}
-    for name, value in run.program.base.get(info.cell, {}).items():
+    for name, bound in list(run.program.base.get(info.cell, {}).items()):
+        value = _made(name, bound)
         if isinstance(value, Container) or (isinstance(value, Instance) and WORD in value.cls.node.name.lower()):
             names.add(name)
     for other in run.program.registering(path, frozenset(names)):

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -31,7 +31,6 @@ from torch.utils.data import dataloader
 from torch.utils.data import dataset as datasets
 
 from torchlint.errors import UserError
-from torchlint.trace.imports import Watch
 from torchlint.trace.limits import PATIENCE, DryRunDone
 from torchlint.trace.patches import Patches
 from torchlint.trace.seen import Faked, Halt
@@ -74,15 +73,7 @@ _ANSWERS: dict[str, object] = {
 }
 """What the functions of torch.cuda say of a device that is not there."""
 
-_HEALTHY = {
-    "isnan": False,
-    "isinf": False,
-    "isfinite": True,
-    "any": False,
-    "all": True,
-    "_is_any_true": False,
-    "_is_all_true": True,
-}
+_HEALTHY = {"isnan": False, "isinf": False, "isfinite": True, "any": False, "all": True}
 """Questions that code asks to be safe, and the answers with which it goes on."""
 
 
@@ -103,7 +94,6 @@ class Fake:
         self.ends = 0
         self.mode = _Mode(self)
         self.guard = _Guard()
-        self.watch = Watch(self._install_safetensors, {"safetensors"})
         self.current = 0
         self.halt: Halt | None = None
         self.guessed: dict[str, None] = {}
@@ -115,9 +105,6 @@ class Fake:
         self._install_cuda()
         self._install_tensors()
         self._install_data()
-        if "safetensors.torch" in sys.modules:
-            self._install_safetensors(sys.modules["safetensors.torch"])
-        self.watch.start()
         self.mode.__enter__()
 
     def stop(self) -> None:
@@ -125,7 +112,6 @@ class Fake:
         if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.FAKE) is not None:  # not inside an operation
             self.mode.__exit__(None, None, None)
         self.guard.stop()
-        self.watch.stop()
 
     @property
     def told(self) -> Faked:
@@ -161,13 +147,10 @@ class Fake:
 
     def _install_cuda(self) -> None:
         put = self.patches.put
-        answers = {name: _says(answer) for name, answer in _ANSWERS.items()}
-        for name in ("get_rng_state", "get_rng_state_all"):
-            answers[name] = lambda *_, **__: torch.zeros(16, dtype=torch.uint8)
         for holder in (torch.cuda, torch.cuda.memory, torch.cuda.random):
-            for name, says in answers.items():
+            for name, answer in _ANSWERS.items():
                 if hasattr(holder, name):
-                    put(holder, name, says)
+                    put(holder, name, _says(answer))
         for name in ("Stream", "Event", "ExternalStream"):
             put(torch.cuda, name, _Quiet)
         for name in ("current_stream", "default_stream", "stream"):
@@ -176,6 +159,8 @@ class Fake:
         put(torch.cuda, "set_device", self._exchange)
         put(torch.cuda, "_exchange_device", self._exchange)
         put(torch.cuda, "_maybe_exchange_device", self._exchange)
+        for name in ("get_rng_state", "get_rng_state_all"):
+            put(torch.cuda, name, lambda *_, **__: torch.empty(16, dtype=torch.uint8))
         put(torch.accelerator, "is_available", lambda: True)
         put(torch.accelerator, "device_count", lambda: 1)
         put(torch.accelerator, "current_accelerator", lambda *_, **__: torch.device("cuda"))
@@ -266,7 +251,7 @@ class Fake:
                 return original(tensor, *args, **kwargs)
             self.guess()
             with unset_fake_temporarily():
-                return original(torch.ones(tuple(tensor.shape), dtype=tensor.dtype, device="cpu"))
+                return original(torch.ones(tuple(tensor.shape), dtype=tensor.dtype))
 
         return numpy
 
@@ -325,16 +310,11 @@ class Fake:
     def _fake(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if isinstance(tensor, FakeTensor) else self.mode.from_tensor(tensor)
 
-    def _install_safetensors(self, module: ModuleType) -> None:
-        if module.__name__ == "safetensors.torch":
-            self.patches.replace(module, "save_file", self._saves)
-            self.patches.replace(module, "load_file", self._loads)
-
     def _saves(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def save(obj: object, f: Any, *args: Any, **kwargs: Any) -> None:
             if isinstance(f, (str, os.PathLike)):
                 self.saved[os.path.abspath(f)] = obj
-                obj = {}  # the file is there, and has nothing of the size of the model
+                obj = None
             original(obj, f, *args, **kwargs)
 
         return save

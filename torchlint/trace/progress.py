@@ -100,9 +100,8 @@ class Progress:
         if seen.before is not None and len(dense) == len(parameters):
             now, pushed = _probe(each.detach() for each in parameters), _probe(dense)
             if now is not None and pushed is not None and now.shape == seen.before.shape:
-                # A gradient that is not finite moves nothing where a scaler skips the step.
                 same = (now == seen.before) | (pushed == 0)
-                seen.moved.append(to_host(torch.stack([(~same).any(), ((pushed != 0) & torch.isfinite(pushed)).any()])))
+                seen.moved.append(to_host(torch.stack([(~same).any(), (pushed != 0).any()])))
         seen.before = None
 
     def points(self) -> tuple[tuple[Point, ...], tuple[Point, ...]]:

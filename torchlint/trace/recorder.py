@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from torchlint.trace.progress import Progress
 from torchlint.trace.provenance import Memory, origin_of
 from torchlint.trace.samples import KEPT as VALUES
 from torchlint.trace.samples import Look, look, read, settle, type_of, unseen
-from torchlint.trace.seen import LOADED, Call, Origin, Seen
+from torchlint.trace.seen import Call, Origin, Seen
 from torchlint.trace.sites import Homes, Spot
 from torchlint.trace.verdicts import Verdict, judge
 
@@ -283,18 +283,6 @@ class Recorder:
 
         return call
 
-    def loads(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """A loader's `__next__` that remembers which memory came out of the data."""
-
-        def next_(iterator: Any) -> Any:
-            batch = original(iterator)
-            if self.on:
-                for tensor in _tensors(batch):
-                    self.mark(tensor, LOADED)
-            return batch
-
-        return next_
-
     def mark(self, result: Any, origin: Origin) -> None:
         """Mark what an activation gave, unless the graph tells it anyway."""
         try:
@@ -303,14 +291,6 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  # as for tensors without memory of their own (inside vmap)
             if not isinstance(error, (RuntimeError, NotImplementedError)):
                 self.fail(error)
-
-
-def _tensors(batch: Any) -> Iterator[torch.Tensor]:
-    if isinstance(batch, torch.Tensor):
-        yield batch
-    elif isinstance(batch, (list, tuple, dict)):
-        for each in batch.values() if isinstance(batch, dict) else batch:
-            yield from _tensors(each)
 
 
 def _name(frame: FrameType | None, original: Any, module: Any) -> str:

@@ -220,12 +220,7 @@ def summary(result: Result) -> str:
     suspects = sum(told.severity == "suspect" for site in result.sites for told in site.verdicts)
     calls = sum(site.total for site in result.sites)
     more = f", {suspects} suspected" if suspects else ""
-    seen = (_count(len(result.sites), "loss site"), _count(calls, "call"), _count(result.steps, "optimizer step"))
-    return f"{', '.join(seen)}: {wrong} wrong{more}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{len(result.sites)} loss sites, {calls} calls, {result.steps} optimizer steps: {wrong} wrong{more}"
 
 
 def near(path: str) -> str:

@@ -10,8 +10,7 @@ from torchlint.contracts import DType, Kind
 class Origin(NamedTuple):
     """Which operation a tensor came out of, and what is known of its values by that.
 
-    `by` says how it was found: "graph" by the autograd graph, "storage" by the memory that an activation filled, "loader" by
-    that which a loader did.
+    `by` says how it was found: "graph" by the autograd graph, "storage" by the memory that an activation filled.
     `squeezed`: a `squeeze()` without a dim lies on the way. `regrouped` is the shape in front of a `view` that mixed
     the classes; `direct` says that only the operation itself shaped the tensor, so that its dimensions are still those.
     """
@@ -23,9 +22,6 @@ class Origin(NamedTuple):
     squeezed: bool = False
     regrouped: tuple[int, ...] = ()
     direct: bool = False
-
-
-LOADED = Origin(by="loader")
 
 
 class Values(NamedTuple):

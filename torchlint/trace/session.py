@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.jit._builtins
 import torch.jit._recursive
-from torch.utils.data import dataloader
 
 from torchlint import rulebook
 from torchlint.contracts import Contracts, Loss
@@ -91,7 +90,6 @@ class Trace:
         self.watch.start()
         self._keep_scripting()
         self.stop_counting = count_steps(self.recorder, self.limits)
-        self.patches.replace(dataloader._BaseDataLoaderIter, "__next__", self.recorder.loads)
         count_backwards(self.recorder, self.limits, self.patches)
         if self.limits is not None:
             self.limits.install(self.patches)

@@ -328,19 +328,17 @@ def _chance(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
 
 def _one_label(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
     arg = loss.arg("target")
-    if arg is None or loss.family != "multiclass" or loss.shapes != "index":
-        return  # one side of a GAN has one label
+    if arg is None or loss.family not in ("binary", "multiclass"):
+        return
     seen = [target for call in calls if call.grad and (target := call.arg(arg.name)) is not None]
     values = [each.values for each in seen if each.values is not None]
     count = sum(each.size for each in values)
-    if not all(each.origin.by == "loader" for each in seen):
-        return  # made in the loop, as the place of the one positive in a contrastive loss
     if len(values) < len(seen) or len({call.step for call in calls}) < _STEPS or count < _ENOUGH:
         return
     if len({edge for each in values for edge in (each.low, each.high)}) == 1 and values[0].whole:
         message = (
             "Every target is the same, so the model learns to answer that always: the data may be sorted and not "
-            "shuffled, or the labels read wrongly."
+            "shuffled, or the labels read wrongly. (Right where it is meant, as for one side of a GAN.)"
         )
         evidence = f"all {count} targets looked at are {values[0].low:g}"
         yield Verdict(None, evidence, {}, "one-label", message, "suspect")
