@@ -20,4 +20,5 @@ def test_the_benchmark_runs(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     assert counts == [["one", "2", "1", "1"], ["two", "1", "1", "1"], ["total", "3", "2", "2"]]
     spent = [float(row.split()[4]) for row in (one, two, total)]
     assert spent[2] >= spent[0] + spent[1] + float(once.split()[4]) - 0.05
+    assert all(float(row.split()[4]) <= float(row.split()[5]) for row in (one, two)), "a part of flake8's own time"
     assert ratio == f"ratio {total.split()[-2]}, at most {flake8.LIMIT}"
