@@ -150,6 +150,10 @@ class Entries:
         for _ in range(_ROUNDS):
             ready = [stmt for stmt in todo if stmt.id not in done and program.relevant(stmt)]
             done |= {stmt.id for stmt in ready}
+            for stmt in ready:
+                # Called by the module's body before it was known what leads to a loss.
+                if program.opened.get((id(stmt), 0)) is False:
+                    del program.opened[id(stmt), 0]
             self._definitions(info, ready)
             # Those of the module that use one of which they could tell more.
             program.vocabulary.add(program.open & info.defs.keys())
@@ -188,13 +192,20 @@ class Entries:
             return
         objects.instance_cell(run, instance)
         run.standing = frozenset({instance.id})
-        for method in methods:
-            run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
-        # Those methods that call one of which they could tell more, and those that lead to a threshold.
-        for method in (*objects.methods_to_loss(run, cls), *objects.methods_to_threshold(run, cls)):
+        # Each time those methods, too, that call one of which they could tell more; in the end those that lead to a threshold.
+        for _ in range(_DEPTH):
+            for method in methods:
+                run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
+            known, methods = len(methods), objects.methods_to_loss(run, cls)
+            if len(methods) == known:
+                break
+        for method in objects.methods_to_threshold(run, cls):
             run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
 
 
 _BY_SETTING = "it depends on a setting that the caller gives and the code does not show"
+
+_DEPTH = 4
+"""How many methods of a class that call each other lead to a loss: a run, an epoch, a batch."""
 
 _ROUNDS = 2

@@ -263,7 +263,7 @@ class Interpreter:
                 if (
                     name_of(function) != "forward"
                     and isinstance(function.node, ir.FunctionDef)
-                    and self.program.relevant(function.node)
+                    and self.program.relevant(function.node, function.owner)
                 ):
                     self.program.open_methods.setdefault(id(cls), set()).add(f".{name_of(function)}")
         return entry.open
