@@ -405,6 +405,8 @@ LEARNT: frozenset[Kind] = frozenset(
 
 def _cut(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
     """Where the gradient of what an operation is applied to was cut off, if it had one: before, or here."""
+    if bound.op.gradient == "cut" and bound.op.shape in ("like", "full"):
+        return None  # of `zeros_like(x)`, x gives no more than its shape
     parts = alternatives(bound.input) if part is None else (part,)
     if len(parts) > 1 and not all(isinstance(each, Tensor) for each in parts):
         return None
