@@ -237,7 +237,9 @@ class Interpreter:
         self.fuel = ENTRY_FUEL
         if isinstance(function.node, ir.FunctionDef):
             self.fuel += FUEL_PER_WORD * len(function.node.words)
-        self.frame = Frame(function.path, function.frame, ("entry", function.path, *key), True)
+        # What comes near no loss is looked at for what it compares: nothing is known of gradients there.
+        near = not isinstance(function.node, ir.FunctionDef) or self.program.relevant(function.node, function.owner)
+        self.frame = Frame(function.path, function.frame, ("entry", function.path, *key), True if near else None)
         entry = Entry(function)
         self.entries.append(entry)
         escaped, self.escaped = self.escaped, []
