@@ -2,7 +2,7 @@
 
 Every process starts afresh (nothing is shared by a fork, so it is the same on all systems) and reads the files itself; over
 the pipes go paths, words and findings. What comes back is put in the order of the files, so that nothing depends on who was
-faster. A process that ends before its time costs the file that it was at, which is told as a problem.
+faster. A process that ends before its time costs the group of files that it was at, which are told as problems.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import Any, NamedTuple
 from torchlint.analysis import many_calls
 from torchlint.analysis.entries import Told
 from torchlint.analysis.vocabulary import Learned, Vocabulary
-from torchlint.analysis.whole import Alone
+from torchlint.analysis.whole import Alone, groups
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
 from torchlint.folders import Folders
 from torchlint.project import Project
 from torchlint.reader import Reader
 from torchlint.source import read_bytes
+
+Group = tuple[str, ...]
 
 
 class Share(NamedTuple):
@@ -43,7 +45,7 @@ class Looked(NamedTuple):
 
 
 class _Worker:
-    """Another process, as this one sees it. `todo` is what it will be asked next, `at` the file that it is at."""
+    """Another process, as this one sees it. `todo` are the groups of files that it will be asked next, `at` the one that it is at."""
 
     def __init__(self, share: Share) -> None:
         context = get_context("spawn")
@@ -52,8 +54,8 @@ class _Worker:
         self.process.start()
         theirs.close()
         self.roots = share.roots
-        self.todo: list[str] = []
-        self.at: str | None = None
+        self.todo: list[Group] = []
+        self.at: Group | None = None
 
     def ask(self, *question: object) -> bool:
         """Send a question; False if nobody is there any more."""
@@ -87,20 +89,21 @@ class Processes:
     def run(
         self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
     ) -> list[Told]:
-        """What each of these files says, where these files may call a loss and these words lead to one."""
-        told: dict[str, Told] = {}
-        self._distribute(paths)
+        """What these files say, where these files may call a loss and these words lead to one."""
+        told: dict[Group, Told] = {}
+        together = groups(paths)
+        self._distribute(together)
         for worker in self._workers:
             worker.ask("world", roots, words)
             self._next(worker, progress)
         while busy := [worker for worker in self._workers if worker.at is not None]:
             for ready in wait([worker.pipe for worker in busy]):
                 worker = next(each for each in busy if each.pipe is ready)
-                path = worker.at
-                assert path is not None
-                told[path] = self._answer(worker) or _lost(path, worker)
+                group = worker.at
+                assert group is not None
+                told[group] = self._answer(worker) or _lost(group, worker)
                 self._next(worker, progress)
-        return [told.get(path) or _lost(path, None) for path in paths]
+        return [told.get(group) or _lost(group, None) for group in together]
 
     def finish(self) -> None:
         """Ask what was looked at."""
@@ -119,24 +122,26 @@ class Processes:
             worker.process.join()
             worker.pipe.close()
 
-    def _distribute(self, paths: Sequence[str]) -> None:
-        """Give each process those of the files that it has lowered, and the others in turn."""
-        wanted = set(paths)
-        mine = {path for worker in self._workers for path in worker.roots}
-        others = [path for path in paths if path not in mine]
-        for index, worker in enumerate(self._workers):
-            worker.todo = [path for path in worker.roots if path in wanted] + others[index :: len(self._workers)]
+    def _distribute(self, together: Sequence[Group]) -> None:
+        """Give each process the groups whose first file it has lowered, and the others in turn."""
+        mine = {path: worker for worker in self._workers for path in worker.roots}
+        for worker in self._workers:
+            worker.todo = []
+        for index, group in enumerate(together):
+            worker = mine.get(group[0]) or self._workers[index % len(self._workers)]
+            worker.todo.append(group)
 
     def _next(self, worker: _Worker, progress: Callable[[str], None]) -> None:
-        """Give a process its next file, or the last one of the process that has most left."""
+        """Give a process its next group, or the last one of the process that has most left."""
         worker.at = None
         longest = max(self._workers, key=lambda each: len(each.todo), default=worker)
         if worker not in self._workers or not (worker.todo or longest.todo):
             return
-        path = worker.todo.pop(0) if worker.todo else longest.todo.pop()
-        progress(path)
-        worker.at = path
-        worker.ask("one", path)
+        group = worker.todo.pop(0) if worker.todo else longest.todo.pop()
+        for path in group:
+            progress(path)
+        worker.at = group
+        worker.ask("group", group)
 
     def _answer(self, worker: _Worker) -> Any:
         """What a process says; None if it has ended: then others take over its files."""
@@ -150,9 +155,10 @@ class Processes:
             return None
 
 
-def _lost(path: str, worker: _Worker | None) -> Told:
+def _lost(group: Group, worker: _Worker | None) -> Told:
     code = f" (exit code {worker.process.exitcode})" if worker is not None else ""
-    return Told(problems=(Problem(path, f"the process that analysed it ended{code}", internal=True),))
+    message = f"the process that analysed it ended{code}"
+    return Told(problems=tuple(Problem(path, message, internal=True) for path in group))
 
 
 @contextmanager
@@ -205,7 +211,7 @@ def _serve(pipe: Connection, share: Share) -> None:
                     pipe.send(alone.learned(given))
                 case ("world", roots, words):
                     pass
-                case ("one", path):
-                    pipe.send(alone.one(path, roots, words))
+                case ("group", group):
+                    pipe.send(alone.together(group, roots, words))
                 case ("looked",):
                     pipe.send(Looked(reader.outside, reader.folders.listed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from torchlint.analysis import ir
 from torchlint.contracts import Contracts
@@ -86,10 +86,12 @@ class Project:
         if found is None:
             importing = self._index()
             chosen = {path for name in names for path in importing.get(name, ())}
+            through: dict[str, list[str]] = {}
             for module in modules:
                 for path in importing.get(module, ()):
-                    if path not in chosen and self._uses(path, names, module):
-                        chosen.add(path)
+                    if path not in chosen:
+                        through.setdefault(path, []).append(module)
+            chosen.update(path for path, imported in through.items() if self._uses(path, names, imported))
             found = self._mentioning[key] = tuple(path for path in self.paths if path in chosen)
         return found
 
@@ -102,9 +104,11 @@ class Project:
                     self._importing.setdefault(word, []).append(path)
         return self._importing
 
-    def _uses(self, path: str, names: frozenset[str], module: str) -> bool:
+    def _uses(self, path: str, names: frozenset[str], modules: Iterable[str]) -> bool:
         data = self._text(path)
-        return any(name in data for name in names) or _looked_up(data, module)
+        return bool(names and not names.isdisjoint(_WORD.findall(data))) or any(
+            _looked_up(data, module) for module in modules
+        )
 
     def looks_up(self, path: str, module: str) -> bool:
         """Whether a file looks up a name in a module that no text of its own fixes. A search in its text."""

@@ -14,7 +14,7 @@ import pytest
 
 from tests.faces.conftest import BAD, PROJECT, ROOT, Tree
 from torchlint import engine, rulebook
-from torchlint.analysis import analyse
+from torchlint.analysis import analyse, whole
 from torchlint.cache import Cache
 from torchlint.config import Settings
 from torchlint.processes import Share, processes, shares
@@ -22,6 +22,12 @@ from torchlint.project import Project
 from torchlint.source import read
 
 FILES = {**PROJECT, "wrong.py": "import torch.nn\nloss = torch.nn.BCELoss(\n", "more/a.py": BAD, "more/b.py": BAD}
+
+
+@pytest.fixture(autouse=True)
+def _each_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a few files, every one is a group: there is something to share out."""
+    monkeypatch.setattr(whole, "_TOGETHER", 1)
 
 
 def test_they_find_what_one_finds(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def _with_coverage(project: Project, roots: Sequence[str], progress: Callable[[s
         if suspects := watch.suspects(path):
             wider = words.copy()
             wider.add(suspects)
-            alone.one(path, frozenset(roots), wider)
+            alone.together((path,), frozenset(roots), wider)
     return msgspec.structs.replace(_analysis(told), observed=watch.observed(roots))
 
 
@@ -86,5 +86,6 @@ def many_calls() -> Iterator[None]:
         yield
     finally:
         sys.setrecursionlimit(limit)
+        gc.unfreeze()
         if was_on:
             gc.enable()

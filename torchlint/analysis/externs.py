@@ -58,7 +58,7 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
     dataset = contracts.datasets.get(name)
     if dataset is not None:
         return loaders.pictures(run, dataset, args)
-    special = next((table[name] for table in _TABLES if name in table), None)
+    special = _special(name)
     if special is not None:
         return special(run, args, node)
     if name in _NO_VALUE:
@@ -182,4 +182,9 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
 }
 
 
-_TABLES = (_EXTERNS, builtin.FUNCTIONS, loaders.FUNCTIONS, arrays.FUNCTIONS)
+def _special(name: str) -> Callable[[Interpreter, Args, ir.Node], Value] | None:
+    """How a function is called for which a contract would say too little."""
+    for table in (_EXTERNS, builtin.FUNCTIONS, loaders.FUNCTIONS, arrays.FUNCTIONS):
+        if name in table:
+            return table[name]
+    return None
