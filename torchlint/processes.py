@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from torchlint.analysis import many_calls
 from torchlint.analysis.entries import Told
 from torchlint.analysis.vocabulary import Learned, Vocabulary
-from torchlint.analysis.whole import Alone, groups
+from torchlint.analysis.whole import Alone, clear, groups
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
 from torchlint.folders import Folders
@@ -213,5 +213,6 @@ def _serve(pipe: Connection, share: Share) -> None:
                     pass
                 case ("group", group):
                     pipe.send(alone.together(group, roots, words))
+                    clear()
                 case ("looked",):
                     pipe.send(Looked(reader.outside, reader.folders.listed))

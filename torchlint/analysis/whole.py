@@ -40,8 +40,12 @@ class Alone:
         self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
     ) -> list[Told]:
         """What these files say, where these files may call a loss and these words lead to one."""
-        gc.freeze()
-        return [self.together(group, roots, words, progress) for group in groups(paths)]
+        told: list[Told] = []
+        for group in groups(paths):
+            if told:
+                clear()
+            told.append(self.together(group, roots, words, progress))
+        return told
 
     def together(
         self,
@@ -55,11 +59,13 @@ class Alone:
         for path in group:
             progress(path)
             entries.run(path)
-        told = entries.told()
-        del entries
-        gc.collect()
-        gc.freeze()  # what is still there stays, and need not be gone over again
-        return told
+        return entries.told()
+
+
+def clear() -> None:
+    """Collect what a program has left. What is still there stays, and need not be gone over again."""
+    gc.collect()
+    gc.freeze()
 
 
 def groups(paths: Sequence[str]) -> list[tuple[str, ...]]:
