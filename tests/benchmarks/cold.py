@@ -226,6 +226,15 @@ def profile(folder: str, lines: int) -> None:
     pstats.Stats(profiler, stream=sys.stdout).strip_dirs().sort_stats("tottime").print_stats(lines)
 
 
+def verdict(total: Row, limit: float) -> int:
+    """Print the ratio of the totals beside its limit: the exit code."""
+    if not total.sifted:
+        print("no file passes the prefilter", file=sys.stderr)
+        return 2
+    print(f"ratio {total.ratio:.2f}, at most {limit}")
+    return int(total.ratio > limit)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.cold", description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -253,11 +262,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(row, flush=True)
     if len(folders) > 1:
         print(total)
-    if not total.sifted:
-        print("no file passes the prefilter", file=sys.stderr)
-        return 2
-    print(f"ratio {total.ratio:.2f}, at most {LIMIT}")
-    return int(total.ratio > LIMIT)
+    return verdict(total, LIMIT)
 
 
 if __name__ == "__main__":

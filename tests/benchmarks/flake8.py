@@ -147,11 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     total = total._replace(check=total.check + statistics.median(once))
     print(f"once in a process: {statistics.median(once):.2f} s of the plugin's")
     print(shown(total))
-    if not total.sifted:
-        print("no file passes the prefilter", file=sys.stderr)
-        return 2
-    print(f"ratio {total.ratio:.2f}, at most {LIMIT}")
-    return int(total.ratio > LIMIT)
+    return cold.verdict(total, LIMIT)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_segmentation_stats() -> None:
     assert not found[0].requires_grad
 
 
-MEDICAL = {
+MEDICAL: dict[str, dict[str, Any]] = {
     "AttentionUnet": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2,)},
     "BasicUNet": {"spatial_dims": 2, "features": (4, 4, 4, 4, 4, 4)},
     "SegResNet": {"spatial_dims": 2},

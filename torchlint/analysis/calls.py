@@ -93,6 +93,12 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
             return ()
         return alternatives(self.args[found.name])
 
+    def tensors(self, role: str) -> tuple[Tensor, ...]:
+        """All possibilities of a role's argument if each of them is a tensor; empty otherwise."""
+        parts = self.arg(role)
+        found = tuple(part for part in parts if isinstance(part, Tensor))
+        return found if len(found) == len(parts) else ()
+
     def accepts(self, role: str) -> frozenset[str]:
         """The kinds that are right for a role, as the loss is set up; empty if any is, or if that is not known."""
         found: Arg | None = self.loss.arg(role)

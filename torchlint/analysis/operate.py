@@ -45,6 +45,7 @@ from torchlint.analysis.values import (
     join_shapes,
     may_learn,
     number_type,
+    only_tensor,
     union,
 )
 from torchlint.contracts import Kind, Op
@@ -337,12 +338,6 @@ def _dtype_after(bound: Bound, part: Value | None) -> Number:
     return part.dtype if isinstance(part, Tensor) else "unknown"
 
 
-def _sole(value: Value) -> Tensor | None:
-    """A value if it is one tensor."""
-    parts = alternatives(value)
-    return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
-
-
 def _one_each(bound: Bound, part: Value | None, shape: Shape | None) -> bool:
     """Whether a last dimension of size 1 is taken away, and nothing else changes the shape."""
     if not isinstance(part, Tensor):
@@ -460,7 +455,7 @@ def _made(
             trail = Trail(StepRef(at, f"`{label}` is applied"), trail)
         else:
             trail = Trail(StepRef(at, note), before)
-    sole = part if part is not None else _sole(bound.input)
+    sole = part if part is not None else only_tensor(bound.input)
     squeezed, flattened = _history(bound, sole, shape, at)
     return Tensor(
         kind=kind,

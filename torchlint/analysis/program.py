@@ -17,7 +17,7 @@ from torchlint.analysis.shown import only_shown
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
 from torchlint.analysis.usage import Uses
-from torchlint.analysis.values import Class, Extern, Function, ModuleValue, Pending, Unknown, Value, alternatives
+from torchlint.analysis.values import Class, Extern, ModuleValue, Pending, Unknown, Value, alternatives
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
@@ -293,8 +293,3 @@ def decorator_names(node: ir.FunctionDef | ir.ClassDef) -> list[str]:
         if isinstance(func, (ir.Name, ir.Attribute)):
             names.append(func.name)
     return names
-
-
-def is_function(value: Value) -> bool:
-    """Whether a value is a function with a `def`."""
-    return isinstance(value, Function) and isinstance(value.node, ir.FunctionDef)

@@ -357,6 +357,12 @@ def alternatives(value: Value) -> tuple[Value, ...]:
     return parts
 
 
+def only_tensor(value: Value) -> Tensor | None:
+    """A value if it is certainly one tensor."""
+    parts = alternatives(value)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
+
+
 def guarded(value: Value) -> tuple[tuple[Value, Guard], ...]:
     """The possibilities of a value, lazy ones computed, each with what must hold for it."""
     if type(value) is Lazy:

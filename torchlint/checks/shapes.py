@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from torchlint.analysis.calls import Arithmetic, LossCall
-from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, Value, alternatives
+from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, only_tensor
 from torchlint.checks.registry import Verdict, rule
 from torchlint.diagnostics import Confidence
 from torchlint.findings import Plan, SqueezeArgument, SqueezeDim, StepRef
@@ -100,7 +100,7 @@ def _loses_its_rows(call: LossCall, given: Tensor) -> bool:
 
 def _is_single(call: LossCall, role: str) -> bool:
     """Whether an argument is a number without a dimension, as for samples that come one by one."""
-    parts = _tensors(call, role)
+    parts = call.tensors(role)
     return bool(parts) and all(part.shape is not None and part.shape.rank == 0 for part in parts)
 
 
@@ -214,7 +214,7 @@ def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
 @rule("TLN203", on=Arithmetic)
 def broadcast_by_hand(event: Arithmetic) -> Iterator[Verdict]:
     """A loss written by hand: a model's output of shape [B, 1] minus targets of shape [B], or the other way round."""
-    left, right = (_only_tensor(event.left), _only_tensor(event.right)) if event.name == "-" else (None, None)
+    left, right = (only_tensor(event.left), only_tensor(event.right)) if event.name == "-" else (None, None)
     if left is None or right is None or not _crossed(left, right):
         return
     for given, target in ((left, right), (right, left)):
@@ -222,12 +222,6 @@ def broadcast_by_hand(event: Arithmetic) -> Iterator[Verdict]:
             words = {**_words(given, target), "loss": "this difference"}
             yield Verdict(words, given.trail or target.trail, None, _certainty(given, target))
             return
-
-
-def _only_tensor(value: Value) -> Tensor | None:
-    """A value if it is certainly one tensor."""
-    parts = alternatives(value)
-    return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
 
 
 def _is_output(part: Tensor) -> bool:
@@ -244,13 +238,6 @@ def _same_batch(given: Tensor, target: Tensor) -> bool:
     return len(sizes) == 1 and isinstance(sizes.pop(), int)
 
 
-def _tensors(call: LossCall, role: str) -> tuple[Tensor, ...]:
-    """All possibilities of a role's argument if each of them is a tensor; empty otherwise."""
-    parts = call.arg(role)
-    found = tuple(part for part in parts if isinstance(part, Tensor))
-    return found if len(found) == len(parts) else ()
-
-
 def _counts_classes(call: LossCall) -> bool:
     """Whether a loss wants one score for each of several classes, in dimension 1."""
     return call.loss.shapes == "index" and call.loss.class_dim == 1
@@ -259,7 +246,7 @@ def _counts_classes(call: LossCall) -> bool:
 @rule("TLN204")
 def single_logit_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     """One score for each sample into a loss that compares the scores of several classes."""
-    parts = _tensors(call, "input") if _counts_classes(call) else ()
+    parts = call.tensors("input") if _counts_classes(call) else ()
     if parts and all(_has_one_class(part) for part in parts):
         first = parts[0]
         yield Verdict(_words(first, _some_tensor(call, "target")), first.trail)
@@ -277,7 +264,7 @@ def _has_one_class(part: Tensor) -> bool:
 @rule("TLN205")
 def softmax_wrong_dim(call: LossCall) -> Iterator[Verdict]:
     """A softmax over the samples of a batch, or over a dimension of size 1, where the classes should compete."""
-    parts = _tensors(call, "input")
+    parts = call.tensors("input")
     accepted = call.accepts("input")
     if not parts or (accepted and not all(part.kind in accepted for part in parts)):
         return
@@ -319,9 +306,9 @@ def _over_one(part: Tensor) -> bool:
 @rule("TLN206")
 def view_without_permute(call: LossCall) -> Iterator[Verdict]:
     """`view(-1, C)` of [B, C, H, W]: rows of C entries that belong to one class and several places."""
-    parts = _tensors(call, "input") if _counts_classes(call) else ()
+    parts = call.tensors("input") if _counts_classes(call) else ()
     if parts and all(part.regrouped is not None for part in parts):
-        first, targets = parts[0], _tensors(call, "target")
+        first, targets = parts[0], call.tensors("target")
         if targets and all(_row_as_made(part) for part in targets):
             return  # one label for each sample: there is one place only
         sure = bool(targets) and all(_made_row(part) for part in targets)
@@ -345,7 +332,7 @@ def _row_as_made(part: Tensor) -> bool:
 @rule("TLN207")
 def one_sample_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     """[B] against [B] floats: the loss takes the batch for one sample with B classes."""
-    parts, targets = _tensors(call, "input"), _tensors(call, "target")
+    parts, targets = call.tensors("input"), call.tensors("target")
     if not _counts_classes(call) or "simplex" not in call.accepts("target"):
         return
     # Whole numbers raise instead.

@@ -13,17 +13,10 @@ _TYPE_WORDS = {"float": "floating-point numbers", "int": "whole numbers", "bool"
 _REPAIRS = {"float": "Convert it with .float().", "int": "Convert it with .long()."}
 
 
-def _tensors(call: LossCall, role: str) -> tuple[Tensor, ...]:
-    """All possibilities of a role's argument if each of them is a tensor; empty otherwise."""
-    parts = call.arg(role)
-    found = tuple(part for part in parts if isinstance(part, Tensor))
-    return found if len(found) == len(parts) else ()
-
-
 @rule("TLN301")
 def target_dtype(call: LossCall) -> Iterator[Verdict]:
     """A target of a type that the loss refuses."""
-    arg, parts = call.loss.arg("target"), _tensors(call, "target")
+    arg, parts = call.loss.arg("target"), call.tensors("target")
     if arg is None or not arg.dtype or not parts:
         return
     first = parts[0]
@@ -39,7 +32,7 @@ def target_dtype(call: LossCall) -> Iterator[Verdict]:
 
 def _lacks_classes(call: LossCall, target: Tensor) -> bool:
     """Whether a target has one dimension less than the scores, so that it holds class numbers and no distributions."""
-    ranks = [None if part.shape is None or part.shape.assumed else part.shape.rank for part in _tensors(call, "input")]
+    ranks = [None if part.shape is None or part.shape.assumed else part.shape.rank for part in call.tensors("input")]
     own = None if target.shape is None or target.shape.assumed else target.shape.rank
     return own is not None and own > 0 and bool(ranks) and all(rank == own + 1 for rank in ranks)
 
@@ -52,7 +45,7 @@ _BEYOND = frozenset({"raw", "bounded", "log_simplex", "log_probability"})
 @rule("TLN302")
 def target_range(call: LossCall) -> Iterator[Verdict]:
     """Labels of 0 and 1 where -1 and 1 are wanted, rows of flags where numbers of classes are, scores as targets."""
-    arg, parts = call.loss.arg("target"), _tensors(call, "target")
+    arg, parts = call.loss.arg("target"), call.tensors("target")
     if arg is None or not parts:
         return
     kinds = {part.kind for part in parts}
@@ -61,7 +54,7 @@ def target_range(call: LossCall) -> Iterator[Verdict]:
     elif call.loss.labels == "indices" and kinds == {"one_hot"}:
         yield _out_of_range(parts[0], "rows of zeros and ones", "numbers of classes", "Take argmax(1) of the rows.")
     elif arg.accepts and kinds <= _BEYOND - set(arg.accepts) and all(_is_computed(part) for part in parts):
-        inputs = _tensors(call, "input")
+        inputs = call.tensors("input")
         # Else the two may be swapped, which is another mistake.
         if inputs and all(part.kind not in ("unknown", *_ZERO_ONE) for part in inputs):
             given = f"what {parts[0].activation} gives, on both sides of 0"
@@ -84,7 +77,7 @@ def _out_of_range(part: Tensor, given: str, wanted: str, repair: str) -> Verdict
 @rule("TLN303")
 def loss_weight_shape(call: LossCall) -> Iterator[Verdict]:
     """One weight for each class that lies along another dimension than the classes."""
-    inputs = [part.shape for part in _tensors(call, "input")]
+    inputs = [part.shape for part in call.tensors("input")]
     for name in ("pos_weight", "weight"):
         value = call.options.get(name)
         weight = None if value is None else shape_of(value)

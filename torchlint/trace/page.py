@@ -9,7 +9,7 @@ from torchlint.contracts import Contracts
 from torchlint.diagnostics import Diagnostic
 from torchlint.trace.markup import Markup, joined, tag
 from torchlint.trace.plots import curve, spread
-from torchlint.trace.report import Reported, Result, Told, fake_words, near, summary
+from torchlint.trace.report import Reported, Result, Told, fake_words, near, place_of, summary
 from torchlint.trace.seen import Point, Seen
 
 _STYLE = """
@@ -114,7 +114,7 @@ def _table(sites: Sequence[tuple[int, Reported]]) -> Markup:
     rows = [
         tag(
             "tr",
-            tag("td", tag("a", _place(site), href=f"#site-{number}"), class_="code"),
+            tag("td", tag("a", place_of(site), href=f"#site-{number}"), class_="code"),
             tag("td", site.name),
             tag("td", str(site.total), class_="number"),
             tag("td", *_labels(site)),
@@ -147,7 +147,7 @@ def _site(number: int, site: Reported, contracts: Contracts) -> Markup:
         plots.append(curve(results, "Loss by call", "loss", f"site-{number}-loss"))
     return tag(
         "article",
-        tag("h3", tag("code", _place(site)), f" {site.name}", id=f"site-{number}"),
+        tag("h3", tag("code", place_of(site)), f" {site.name}", id=f"site-{number}"),
         *(_verdict(site, told) for told in site.verdicts),
         *(
             [tag("p", "The ranks disagree here:"), tag("ul", *(tag("li", line) for line in site.ranks))]
@@ -185,7 +185,3 @@ def _cells(seen: Sequence[Seen]) -> Iterator[str]:
     values = [each.values for each in seen if each.values is not None]
     yield f"{min(v.low for v in values):.4g} to {max(v.high for v in values):.4g}" if values else "not looked at"
     yield ", ".join(dict.fromkeys(each.origin.name for each in seen if each.origin.name)) or "not known"
-
-
-def _place(site: Reported) -> str:
-    return f"{near(site.where.path)}:{site.where.line}:{site.where.column}"

@@ -257,3 +257,8 @@ __all__ = [
     "result_of",
     "summary",
 ]
+
+
+def place_of(site: Reported) -> str:
+    """Where a site is, as it is shown to people."""
+    return f"{near(site.where.path)}:{site.where.line}:{site.where.column}"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from torchlint.contracts import Contracts
 from torchlint.report.style import wants_colour
-from torchlint.trace.report import Reported, Result, Told, fake_words, input_words, near, summary
+from torchlint.trace.report import Reported, Result, Told, fake_words, input_words, place_of, summary
 
 _STYLES = {"error": "bold red", "warning": "bold yellow", "info": "cyan", "suspect": "magenta"}
 
@@ -31,7 +31,7 @@ def write(result: Result, contracts: Contracts, stream: IO[str]) -> None:
             console.print(Text(line))
     for site in result.sites:
         if site.ranks:
-            console.print(Text(f"note: the ranks disagree at {_place(site)}"))
+            console.print(Text(f"note: the ranks disagree at {place_of(site)}"))
             for line in site.ranks:
                 console.print(Text(f"  {line}"))
     for failure in result.failures:
@@ -48,7 +48,7 @@ def _table(result: Result, contracts: Contracts) -> Table:
         roles = [arg.name if loss and (arg := loss.arg(role)) else None for role in ("input", "target")]
         verdict = Text("\n").join(Text(_label(each), _STYLES[each.severity]) for each in site.verdicts)
         cells = [Text(input_words(site, role)) for role in roles]
-        table.add_row(Text(_place(site)), Text(site.name), str(site.total), *cells, verdict or Text("ok", "green"))
+        table.add_row(Text(place_of(site)), Text(site.name), str(site.total), *cells, verdict or Text("ok", "green"))
     return table
 
 
@@ -56,7 +56,7 @@ def _verdict(console: Console, site: Reported, told: Told) -> None:
     label = f"{told.severity}[{told.code}]" if told.code else told.severity
     console.print(Text.assemble((label, _STYLES[told.severity]), " ", (told.name, "bold"), f": {told.message}"))
     calls = "" if told.calls is None else f", in {told.calls} of {site.examined} calls examined"
-    console.print(Text(f"  --> {_place(site)}"))
+    console.print(Text(f"  --> {place_of(site)}"))
     console.print(Text(f"   = seen: {told.evidence}{calls}"))
     if told.code:
         console.print(Text(f"   = help: torchlint explain {told.code}"))
@@ -65,7 +65,3 @@ def _verdict(console: Console, site: Reported, told: Told) -> None:
 
 def _label(told: Told) -> str:
     return f"{told.code or told.name} {'suspect' if told.severity == 'suspect' else ''}".strip()
-
-
-def _place(site: Reported) -> str:
-    return f"{near(site.where.path)}:{site.where.line}:{site.where.column}"
