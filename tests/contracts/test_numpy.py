@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from torchlint.analysis import imports
 from torchlint.analysis.entries import Recorder
 from torchlint.analysis.program import Program
 from torchlint.analysis.values import Shape, Tensor, Value, alternatives
@@ -209,7 +210,7 @@ def said_of(code: str) -> tuple[Value, ...]:
     path = "module.py"
     project = Project([path], lambda name: Source(name, code), CONTRACTS)
     program = Program(project, frozenset({path}), Vocabulary(()))
-    info = Recorder(program).ensure(path)
+    info = imports.ensure(Recorder(program), path)
     return alternatives(program.base[info.cell]["value"])
 
 

@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from torchlint.analysis.values import (
-    UNKNOWN,
-    Test,
-    Value,
-    narrow,
-)
-
-if TYPE_CHECKING:
-    pass
+from torchlint.analysis.values import UNKNOWN, Test, Value, narrow
 
 
 class Args:

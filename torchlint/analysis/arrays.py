@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import ir, operate, shapes
+from torchlint.analysis import dtypes, ir, operate, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     Const,
@@ -79,7 +79,7 @@ def _some_rows(run: Interpreter, receiver: Tensor, args: Args) -> Value:
 
 def _astype(run: Interpreter, receiver: Tensor, args: Args) -> Value:
     asked = args.get("dtype", 0)
-    return msgspec.structs.replace(receiver, dtype="unknown" if asked is None else operate.dtype_of(asked))
+    return msgspec.structs.replace(receiver, dtype="unknown" if asked is None else dtypes.dtype_of(asked))
 
 
 def _to_numpy(run: Interpreter, receiver: Tensor, args: Args) -> Value:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import interpret, invoke, ir, objects, shapes
+from torchlint.analysis import attributes, containers, imports, invoke, ir, iteration, scopes, shapes, subscripts
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import linearise
 from torchlint.analysis.values import (
@@ -49,24 +49,24 @@ def make_dict(run: Interpreter, args: Args, node: ir.Node) -> Value:
         if len(first) == 1 and isinstance(first[0], Container) and first[0].kind == "dict":
             pairs.append((None, first[0]))
         else:
-            element, known = objects.iterate(run, args.positional[0])
+            element, known = iteration.iterate(run, args.positional[0])
             for pair in known if known is not None else [element]:
-                pairs.append((objects.item(run, pair, 0), objects.item(run, pair, 1)))
+                pairs.append((iteration.item(run, pair, 0), iteration.item(run, pair, 1)))
     pairs.extend((Const(key), value) for key, value in args.keywords.items())
     if args.others is not None:
         pairs.append((UNKNOWN, UNKNOWN))
-    return objects.new_dict(run, pairs)
+    return containers.new_dict(run, pairs)
 
 
 def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
     value = args.first()
     if is_pending(value):
-        return objects.DIMENSION
+        return shapes.DIMENSION
     part = alternatives(value)[0]
     if isinstance(value, Union) or not isinstance(part, (Tuple, Container, Size)):
-        return objects.DIMENSION
-    _, known = objects.iterate(run, part)
-    return Const(len(known)) if known is not None else objects.DIMENSION
+        return shapes.DIMENSION
+    _, known = iteration.iterate(run, part)
+    return Const(len(known)) if known is not None else shapes.DIMENSION
 
 
 def _range(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -74,24 +74,24 @@ def _range(run: Interpreter, args: Args, node: ir.Node) -> Value:
     known = [bound for bound in bounds if bound is not None]
     if args.rest is None and 0 < len(known) == len(bounds) <= 3 and 0 not in known[2:]:
         numbers = range(*known)
-        if len(numbers) <= interpret.MAX_UNROLL:
+        if len(numbers) <= iteration.MAX_UNROLL:
             return Tuple(tuple(Const(number) for number in numbers))
-    return Items(objects.DIMENSION)
+    return Items(shapes.DIMENSION)
 
 
 def _enumerate(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    element, known = objects.iterate(run, args.first())
+    element, known = iteration.iterate(run, args.first())
     if known is not None:
         return Tuple(tuple(Tuple((Const(index), item)) for index, item in enumerate(known)))
-    return Items(Tuple((objects.DIMENSION, element)))
+    return Items(Tuple((shapes.DIMENSION, element)))
 
 
 def _zip(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if args.rest is not None and not args.positional:
         return _columns(args.rest)
     if len(args.positional) == 1 and args.rest is None:  # `zip(*rows)` of a list
-        return _columns(objects.iterate(run, args.first())[0])
-    sides = [objects.iterate(run, value) for value in args.positional]
+        return _columns(iteration.iterate(run, args.first())[0])
+    sides = [iteration.iterate(run, value) for value in args.positional]
     if sides and all(known is not None for _, known in sides):
         rows = zip(*(known or [] for _, known in sides), strict=False)
         return Tuple(tuple(Tuple(tuple(row)) for row in rows))
@@ -108,25 +108,25 @@ def _columns(row: Value) -> Value:
 
 def _list(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if not args.positional:
-        return objects.new_list(run, [], UNKNOWN)
-    element, known = objects.iterate(run, args.first())
-    return objects.new_list(run, known, element)
+        return containers.new_list(run, [], UNKNOWN)
+    element, known = iteration.iterate(run, args.first())
+    return containers.new_list(run, known, element)
 
 
 def _tuple(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if not args.positional:
         return Tuple(())
-    element, known = objects.iterate(run, args.first())
+    element, known = iteration.iterate(run, args.first())
     return Tuple(tuple(known)) if known is not None else Items(element)
 
 
 def _reversed(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    element, known = objects.iterate(run, args.first())
+    element, known = iteration.iterate(run, args.first())
     return Tuple(tuple(reversed(known))) if known is not None else Items(element)
 
 
 def _next(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    return objects.iterate(run, args.first())[0]
+    return iteration.iterate(run, args.first())[0]
 
 
 def _first(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -136,7 +136,7 @@ def _first(run: Interpreter, args: Args, node: ir.Node) -> Value:
 def _map(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if len(args.positional) < 2:  # a function and what it is mapped over
         return UNKNOWN
-    sides = [objects.iterate(run, value)[0] for value in args.positional[1:]]
+    sides = [iteration.iterate(run, value)[0] for value in args.positional[1:]]
     return Items(invoke.call(run, args.first(), Args(sides), node))
 
 
@@ -149,12 +149,12 @@ def looked_up(run: Interpreter, owner: Value, name: Value, node: ir.Node, defaul
     """The attribute of a value under a name, of a module any that one may ask for if the code does not fix the name."""
     parts = alternatives(name)
     if all(isinstance(part, Const) and isinstance(part.value, str) for part in parts):
-        found = [objects.attribute(run, owner, str(part.value), node) for part in parts if isinstance(part, Const)]
+        found = [attributes.attribute(run, owner, str(part.value), node) for part in parts if isinstance(part, Const)]
         if default is not None and any(isinstance(value, Unknown) for value in found):
             found.append(default)
         return union(found)
     if isinstance(owner, Extern):
-        return Extern(f"{owner.name}.{objects.ANY}")
+        return Extern(f"{owner.name}.{subscripts.ANY_NAME}")
     if isinstance(owner, ModuleValue):
         made = _definitions(run, owner)
         if made:
@@ -173,9 +173,9 @@ def _eval(run: Interpreter, args: Args, node: ir.Node) -> Value:
         if found is None or len(args.positional) > 1:
             return Unknown("result of builtins.eval")
         first, *others = found[1].split(".")
-        value = run.lookup(first)
+        value = scopes.lookup(run, first)
         for name in others:
-            value = objects.attribute(run, value, name, node)
+            value = attributes.attribute(run, value, name, node)
         out.append(invoke.call(run, value, Args(), node) if found[2] else value)
     return union(out)
 
@@ -185,27 +185,27 @@ def _globals(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _vars(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    return objects.attribute(run, args.first(), "__dict__", node) if args.positional else UNKNOWN
+    return attributes.attribute(run, args.first(), "__dict__", node) if args.positional else UNKNOWN
 
 
 def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
     """The classes and functions of a module that one may ask for by a name from a setting, imported ones too."""
-    info = run.ensure(owner.path)
+    info = imports.ensure(run, owner.path)
     found: dict[int, Value] = {}
     for name in run.program.base.get(info.cell, {}):
         if name.startswith("_"):
             continue
-        for part in alternatives(run.member(owner.path, name)):
+        for part in alternatives(imports.member(run, owner.path, name)):
             if isinstance(part, (Class, Function)):
                 found[id(part.node)] = part
-            elif isinstance(part, Extern) and (run.is_loss_or_layer(part.name) or not is_library(part.name)):
+            elif isinstance(part, Extern) and (imports.is_loss_or_layer(run, part.name) or not is_library(part.name)):
                 found[hash(part.name)] = part
     return list(found.values()) if len(found) <= MAX_ALTERNATIVES else []
 
 
 def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:
     if len(args.positional) == 3 and isinstance(args.positional[1], Const):
-        objects.set_attribute(run, args.positional[0], str(args.positional[1].value), args.positional[2])
+        attributes.set_attribute(run, args.positional[0], str(args.positional[1].value), args.positional[2])
     return Const(None)
 
 
@@ -276,7 +276,7 @@ def _float(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _sum(run: Interpreter, args: Args, node: ir.Node) -> Value:
-    element, _ = objects.iterate(run, args.first())
+    element, _ = iteration.iterate(run, args.first())
     parts = alternatives(element)
     if parts and all(isinstance(part, Tensor) and part.kind == "loss" for part in parts):
         return element
@@ -297,7 +297,7 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.next": _next,
     "builtins.iter": _first,
     "builtins.map": _map,
-    "builtins.filter": lambda run, args, node: Items(objects.iterate(run, args.get("", 1) or UNKNOWN)[0]),
+    "builtins.filter": lambda run, args, node: Items(iteration.iterate(run, args.get("", 1) or UNKNOWN)[0]),
     "builtins.eval": _eval,
     "builtins.getattr": _getattr,
     "builtins.globals": _globals,
@@ -310,16 +310,16 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "builtins.sum": _sum,
     "collections.OrderedDict": make_dict,
     "collections.deque": _list,
-    "collections.defaultdict": lambda run, args, node: objects.new_dict(run, [(UNKNOWN, UNKNOWN)]),
+    "collections.defaultdict": lambda run, args, node: containers.new_dict(run, [(UNKNOWN, UNKNOWN)]),
     "dataclasses.field": _field,
     "functools.partial": _partial,
     "inspect.isclass": _isclass,
-    "itertools.chain": lambda run, args, node: Items(union([objects.iterate(run, a)[0] for a in args.positional])),
+    "itertools.chain": lambda run, args, node: Items(union([iteration.iterate(run, a)[0] for a in args.positional])),
     "tqdm.tqdm": _first,
     "tqdm.auto.tqdm": _first,
     "tqdm.notebook.tqdm": _first,
-    "random.choice": lambda run, args, node: objects.iterate(run, args.first())[0],
-    "random.choices": lambda run, args, node: Items(objects.iterate(run, args.first())[0]),
-    "random.sample": lambda run, args, node: Items(objects.iterate(run, args.first())[0]),
+    "random.choice": lambda run, args, node: iteration.iterate(run, args.first())[0],
+    "random.choices": lambda run, args, node: Items(iteration.iterate(run, args.first())[0]),
+    "random.sample": lambda run, args, node: Items(iteration.iterate(run, args.first())[0]),
     "typing.cast": lambda run, args, node: args.get("val", 1) or UNKNOWN,
 }

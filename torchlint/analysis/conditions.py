@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import ir
+from torchlint.analysis import comparisons, ir
 from torchlint.analysis.values import TOO_MANY, UNKNOWN, Const, Extern, Instance, Lazy, Test, Union, Unknown, Value
 
 if TYPE_CHECKING:
@@ -113,3 +113,11 @@ def _identity(value: Value) -> object | None:
     if value is UNKNOWN or value is TOO_MANY:
         return None
     return value if isinstance(value, (Unknown, Lazy, Union)) else None
+
+
+def holds(run: Interpreter, test: ir.Expr) -> bool | None:
+    """Whether a test holds, if the code or an earlier test of the same value fixes it."""
+    verdict = comparisons.truth(run.eval(test))
+    if verdict is None and run.heap.assumed:
+        return decided(run, test)
+    return verdict

@@ -15,11 +15,11 @@ import msgspec
 from torchlint.analysis import ir
 from torchlint.analysis.calls import Event, LossCall
 from torchlint.analysis.entries import Recorder
-from torchlint.analysis.interpret import name_of
 from torchlint.analysis.lower import ParseFailure
-from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.program import Program
+from torchlint.analysis.uncalled import name_of
 from torchlint.analysis.values import TOO_MANY, Extern, Instance, Lazy, Tensor, Union, Unknown, Value, cause_of
+from torchlint.analysis.wording import KIND_WORDS
 from torchlint.coverage import State
 from torchlint.findings import NodeRef, StepRef
 from torchlint.project import Project

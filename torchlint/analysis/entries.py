@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 
-from torchlint.analysis import functions, instances, ir, objects
+from torchlint.analysis import attributes, functions, imports, instances, ir, uncalled
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
-from torchlint.analysis.interpret import ENTRY_FUEL, Frame, Interpreter
+from torchlint.analysis.frames import Frame
+from torchlint.analysis.interpret import Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.thresholds import ROUNDING, fraction_compared
+from torchlint.analysis.uncalled import ENTRY_FUEL
 from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
 from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
@@ -133,7 +135,7 @@ class Entries:
     def run(self, path: str) -> None:
         """All entries of a module."""
         try:
-            info = self.interpreter.ensure(path)
+            info = imports.ensure(self.interpreter, path)
             if info.ir is not None:
                 self._functions(info)
         except RecursionError:
@@ -166,7 +168,7 @@ class Entries:
             for part in alternatives(value) if value is not None else ():
                 self._begin(info.path, info.cell)
                 if isinstance(part, Function) and part.node is stmt:
-                    run.is_open(part)
+                    uncalled.is_open(run, part)
                 elif isinstance(part, Class) and part.node is stmt:
                     self._class(part)
 
@@ -182,7 +184,7 @@ class Entries:
     def _class(self, cls: Class) -> None:
         """Every method of a class that may reach a loss, on an object made with unknown arguments."""
         run = self.interpreter
-        methods = objects.methods_to_loss(run, cls)
+        methods = uncalled.methods_to_loss(run, cls)
         instance = instances.construct(run, cls, None, cls.node)
         if not isinstance(instance, Instance):
             return
@@ -190,17 +192,17 @@ class Entries:
             self.program.open.add(cls.node.name)
         if not methods:
             return
-        objects.instance_cell(run, instance)
+        attributes.instance_cell(run, instance)
         run.standing = frozenset({instance.id})
         # Each time those methods, too, that call one of which they could tell more; in the end those that lead to a threshold.
         for _ in range(_DEPTH):
             for method in methods:
-                run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
-            known, methods = len(methods), objects.methods_to_loss(run, cls)
+                uncalled.is_open(run, Function(method.node, method.path, method.frame, instance, method.owner))
+            known, methods = len(methods), uncalled.methods_to_loss(run, cls)
             if len(methods) == known:
                 break
-        for method in objects.methods_to_threshold(run, cls):
-            run.is_open(Function(method.node, method.path, method.frame, instance, method.owner))
+        for method in uncalled.methods_to_threshold(run, cls):
+            uncalled.is_open(run, Function(method.node, method.path, method.frame, instance, method.owner))
 
 
 _BY_SETTING = "it depends on a setting that the caller gives and the code does not show"

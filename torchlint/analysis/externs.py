@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from torchlint.analysis import arrays, builtin, invoke, ir, loaders, losses, objects, operate, registries
+from torchlint.analysis import (
+    arrays,
+    builtin,
+    comparisons,
+    containers,
+    invoke,
+    ir,
+    loaders,
+    losses,
+    operate,
+    registries,
+    wording,
+)
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -37,7 +49,7 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
         return losses.make(run, loss, name, args, node)
     loss = contracts.loss_functions.get(name)
     if loss is not None:
-        return losses.call(run, Criterion(loss, {}, operate.spelled(name), None, functional=True), args, node)
+        return losses.call(run, Criterion(loss, {}, wording.spelled(name), None, functional=True), args, node)
     op = contracts.op_functions.get(name)
     if op is not None:
         if args.rest is not None and not args.positional:
@@ -99,23 +111,23 @@ _NO_VALUE = frozenset({"builtins.print", "builtins.setattr"})
 def make_container(run: Interpreter, name: str, args: Args, node: ir.Node) -> Container:
     if name == "torch.nn.ModuleDict":
         made = builtin.make_dict(run, args, node)
-        return made if isinstance(made, Container) else objects.new_dict(run, [])
+        return made if isinstance(made, Container) else containers.new_dict(run, [])
     items: list[Value] | None = list(args.positional)
     first = alternatives(args.positional[0])[0] if len(args.positional) == 1 else None
     named: dict[str, Value] = {}
     if args.rest is not None:
         items = None
     elif isinstance(first, Container) and first.kind == "dict":
-        named = objects.dict_values(run, first)
+        named = containers.dict_values(run, first)
         items = list(named.values()) if "*" not in run.heap.read(first.id) else None
     elif first is not None and (name == "torch.nn.ModuleList" or isinstance(first, (Container, Tuple, Items))):
         if name == "torch.nn.ModuleList" or not (isinstance(first, Container) and first.kind == "sequential"):
-            content = objects.list_contents(run, first) if isinstance(first, Container) else args.positional[0]
-            container = objects.new_list(run, None, UNKNOWN)
+            content = containers.list_contents(run, first) if isinstance(first, Container) else args.positional[0]
+            container = containers.new_list(run, None, UNKNOWN)
             if all(isinstance(p, (Tuple, Items)) for p in alternatives(content)):
-                objects.set_contents(run, container, content)
+                containers.set_contents(run, container, content)
             return Container(container.id, "sequential" if name.endswith("Sequential") else "list")
-    container = objects.new_list(run, items, UNKNOWN)
+    container = containers.new_list(run, items, UNKNOWN)
     entries = run.heap.write(container.id)
     entries.update({key.strip("'\""): value for key, value in named.items()})
     return Container(container.id, "sequential" if name.endswith("Sequential") else "list")
@@ -139,7 +151,7 @@ def _cuda_autocast(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _enabled(args: Args, position: int, sure: bool) -> Literal["off", "maybe", "on"]:
     enabled = args.get("enabled", position)
-    verdict = True if enabled is None else operate.truth(enabled)
+    verdict = True if enabled is None else comparisons.truth(enabled)
     if args.rest is not None or args.others is not None:
         verdict = None
     if verdict is False:

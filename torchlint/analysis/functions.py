@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import externs, instances, interpret, invoke, ir, objects
+from torchlint.analysis import attributes, containers, externs, frames, imports, instances, invoke, ir, uncalled
 from torchlint.analysis.arguments import Args
+from torchlint.analysis.frames import Frame
 from torchlint.analysis.state import INIT, merge
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -29,6 +30,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    alternatives_now,
     computed,
     either,
     is_batch,
@@ -89,7 +91,7 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
             return True
     if not run.program.relevant(definition, function.owner):
         return False
-    return run.is_open(function) or id(definition) in run.program.makers
+    return uncalled.is_open(run, function) or id(definition) in run.program.makers
 
 
 _SETTERS = frozenset((ir.SETS_ATTRIBUTE, "setattr"))
@@ -115,7 +117,7 @@ def holds_loss(run: Interpreter, value: Value) -> bool:
 def criteria_of(run: Interpreter, instance: Instance) -> list[str]:
     """The attributes of an object that hold a loss, with their dot."""
     if INIT in run.heap.read(instance.id) and run.program.relevant(instance.cls.node):
-        objects.instance_cell(run, instance)
+        attributes.instance_cell(run, instance)
     return [
         f".{name}"
         for name, value in run.heap.read(instance.id).items()
@@ -145,7 +147,7 @@ def call_now(
     at = at or run.ref(node)
     cell = program.new_cell()
     program.parents[cell] = function.frame
-    frame = interpret.Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
+    frame = Frame(function.path, cell, (*run.frame.key, at.path, at.node), run.frame.training)
     frame.branch = run.frame.branch
     frame.function = function
     frame.owner = function.owner
@@ -179,7 +181,7 @@ def call_now(
     return handed(result, StepRef(at, f"returned by `{name}`"))
 
 
-def _decorated(run: Interpreter, frame: interpret.Frame, function: Function, definition: ir.FunctionDef) -> None:
+def _decorated(run: Interpreter, frame: Frame, function: Function, definition: ir.FunctionDef) -> None:
     """What a function's decorators say of how its body runs."""
     for node in definition.decorators:
         func = node.func if isinstance(node, ir.Call) else node
@@ -187,9 +189,9 @@ def _decorated(run: Interpreter, frame: interpret.Frame, function: Function, def
         if name in ("no_grad", "inference_mode"):
             frame.training = None
         elif name == "autocast":
-            around = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+            around = Frame(function.path, function.frame, run.frame.key, run.frame.training)
             with run.enter(around):
-                frame.autocast = interpret.autocast_in(run.eval(node), frame.autocast)
+                frame.autocast = frames.autocast_in(run.eval(node), frame.autocast)
 
 
 def _cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> bool:
@@ -206,7 +208,7 @@ def _cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_metho
     )
 
 
-def _run_body(run: Interpreter, frame: interpret.Frame, definition: ir.FunctionDef) -> Value:
+def _run_body(run: Interpreter, frame: Frame, definition: ir.FunctionDef) -> Value:
     run.block(definition.body)
     ends = list(frame.returns)
     if run.state is not None:
@@ -263,7 +265,7 @@ def bind_parameters(run: Interpreter, function: Function, args: Args, step: Step
             pairs: list[tuple[Value | None, Value]] = [(Const(key), value) for key, value in keywords.items()]
             if args.others is not None:
                 pairs.append((UNKNOWN, args.others))
-            bound[param.name] = objects.new_dict(run, pairs)
+            bound[param.name] = containers.new_dict(run, pairs)
         elif param.kind in ("positional", "any") and positional:
             bound[param.name] = _passed(positional.pop(0), step)
         elif param.name in keywords:
@@ -296,9 +298,9 @@ def default_value(run: Interpreter, function: Function, param: ir.Parameter) -> 
         return UNKNOWN
     if isinstance(param.default, ir.Constant):
         return Const(param.default.value)
-    frame = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+    frame = Frame(function.path, function.frame, run.frame.key, run.frame.training)
     if function.owner is not None:
-        frame = interpret.Frame(function.path, function.owner.frame, run.frame.key, run.frame.training)
+        frame = Frame(function.path, function.owner.frame, run.frame.key, run.frame.training)
     with run.enter(frame):
         return run.eval(param.default)
 
@@ -339,7 +341,7 @@ def _batch_for(run: Interpreter, instance: Instance, step: ir.FunctionDef) -> Va
     given = run.heap.read(instance.id).get(DATA)
     loader: Value | None = given if step.name == "training_step" and isinstance(given, Items) else None
     for owner in () if loader is not None else (given, instance):
-        method = objects.class_attribute(run, owner.cls, makes) if isinstance(owner, Instance) else None
+        method = attributes.class_attribute(run, owner.cls, makes) if isinstance(owner, Instance) else None
         if isinstance(method, Function) and isinstance(owner, Instance):
             bound = Function(method.node, method.path, method.frame, owner, method.owner)
             loader = call_now(run, bound, Args(), step, quiet=True)
@@ -354,7 +356,7 @@ def _batch_for(run: Interpreter, instance: Instance, step: ir.FunctionDef) -> Va
 def _batch_after_hooks(run: Interpreter, instance: Instance, batch: Value, node: ir.Node) -> Value:
     """The batch that Lightning hands to a step: what the module's own hooks make of it."""
     for name in _BATCH_HOOKS:
-        hook = objects.class_attribute(run, instance.cls, name)
+        hook = attributes.class_attribute(run, instance.cls, name)
         if isinstance(hook, Function):
             bound = Function(hook.node, hook.path, hook.frame, instance, hook.owner)
             batch = call_now(run, bound, Args([batch, UNKNOWN]), node, quiet=True)
@@ -371,7 +373,7 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
     ):
         value = default_value(run, function, param)
         kinds = (Criterion, Layer, Function, Class, Instance)
-        if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in interpret.alternatives_now(value)):
+        if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in alternatives_now(value)):
             return value
     if param.annotation is not None:
         made = _from_annotation(run, function, param.annotation)
@@ -384,14 +386,14 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
 
 
 def _is_known_extern(run: Interpreter, value: Value) -> bool:
-    return isinstance(value, Extern) and run.knows(value.name)
+    return isinstance(value, Extern) and imports.knows(run, value.name)
 
 
 def _from_annotation(run: Interpreter, function: Function, annotation: ir.Expr) -> Value | None:
     """An object of an annotated class that is a model of the project or a loss."""
     if not isinstance(annotation, (ir.Name, ir.Attribute)):
         return None
-    frame = interpret.Frame(function.path, function.frame, run.frame.key, run.frame.training)
+    frame = Frame(function.path, function.frame, run.frame.key, run.frame.training)
     with run.enter(frame):
         value = run.eval(annotation)
         if isinstance(value, Class) and instances.is_module(value) and len(run.stack) < MAX_DEPTH // 2:

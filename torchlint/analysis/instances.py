@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import externs, functions, interpret, invoke, ir, losses, objects, operate
+from torchlint.analysis import attributes, containers, externs, functions, invoke, ir, losses
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.state import INIT
@@ -25,8 +25,10 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    alternatives_now,
     computed,
     is_batch,
+    later,
     union,
 )
 
@@ -58,7 +60,7 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node, so
     cell = run.program.new_cell()
     instance = Instance(cell, cls)
     entries = run.heap.write(cell)
-    init = objects.class_attribute(run, cls, "__init__")
+    init = attributes.class_attribute(run, cls, "__init__")
     if isinstance(init, Function):
         bound = Function(init.node, init.path, init.frame, instance, init.owner)
         frame = run.frame
@@ -69,11 +71,11 @@ def construct(run: Interpreter, cls: Class, args: Args | None, node: ir.Node, so
                 given = functions.unknown_args(run, bound, source) if args is None else args
                 return functions.call_now(run, bound, given, node, quiet=args is None, at=at)
 
-        entries[INIT] = operate.later(initialise)
+        entries[INIT] = later(initialise)
         # A result may outlive the state that it was made in, where only one way through the code asked for it.
         run.program.base[cell] = {INIT: entries[INIT]}
         if args is not None and any(functions.holds_loss(run, value) for value in args.all()):
-            objects.instance_cell(run, instance)
+            attributes.instance_cell(run, instance)
         return instance
     if args is not None:
         _fill_fields(run, cls, instance, args)
@@ -102,7 +104,7 @@ def base_init(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -
             continue
         if base.name in externs.CONTAINERS or base.name in ("builtins.list",):
             made = externs.make_container(run, base.name, args, node)
-            run.heap.write(instance.id)["<items>"] = objects.list_contents(run, made)
+            run.heap.write(instance.id)["<items>"] = containers.list_contents(run, made)
         loss = run.contracts.loss_classes.get(base.name)
         if loss is not None:
             made_loss = losses.make(run, loss, base.name, args, node)
@@ -121,7 +123,7 @@ def call_module(run: Interpreter, instance: Instance, args: Args, node: ir.Node)
 
 def _call_first(run: Interpreter, instance: Instance, names: Sequence[str], args: Args, node: ir.Node) -> Value:
     for name in names:
-        found = objects.class_attribute(run, instance.cls, name)
+        found = attributes.class_attribute(run, instance.cls, name)
         own = run.heap.read(instance.id).get(name)
         if own is not None:
             return invoke.call(run, own, args, node)
@@ -136,7 +138,7 @@ def _call_first(run: Interpreter, instance: Instance, names: Sequence[str], args
 
 def call_foreign(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> Value:
     """Call an object by what it inherits from a library."""
-    cell = objects.instance_cell(run, instance)
+    cell = attributes.instance_cell(run, instance)
     for base in foreign_bases(instance.cls):
         if not isinstance(base, Extern):
             continue
@@ -183,6 +185,6 @@ def fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:
 def _last_of(run: Interpreter, element: Value, given: Value, node: ir.Node) -> Value:
     """What any number of layers give: the last one decides, and which one it is of those that it may be is not known."""
     before = Tensor(batched=is_batch(given))
-    if not all(isinstance(part, Instance) for part in interpret.alternatives_now(element)):
+    if not all(isinstance(part, Instance) for part in alternatives_now(element)):
         return before
     return invoke.call(run, element, Args([before]), node)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from torchlint.analysis import (
+    attributes,
+    containers,
     externs,
     functions,
     instances,
     ir,
+    iteration,
     losses,
     methods,
-    objects,
     operate,
 )
 from torchlint.analysis.arguments import Args
@@ -50,9 +52,10 @@ from torchlint.analysis.values import (
     is_batch,
     is_pending,
     join,
+    later,
 )
 from torchlint.data import LEARNS
-from torchlint.findings import StepRef
+from torchlint.findings import StepRef, doubtful
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -77,7 +80,7 @@ def _arguments(run: Interpreter, node: ir.Call) -> Args:
             if is_pending(value):
                 out.rest = UNKNOWN
                 continue
-            element, known = objects.iterate(run, value)
+            element, known = iteration.iterate(run, value)
             if known is not None and out.rest is None:
                 out.positional.extend(known)
             elif out.rest is None and _is_list(value):
@@ -87,8 +90,8 @@ def _arguments(run: Interpreter, node: ir.Call) -> Args:
         elif argument.star == "**":
             parts = () if is_pending(value) else alternatives(value)
             if len(parts) == 1 and isinstance(parts[0], Container) and parts[0].kind == "dict":
-                for key, item in objects.dict_values(run, parts[0]).items():
-                    out.keywords.setdefault(str(objects.literal(key)), item)
+                for key, item in containers.dict_values(run, parts[0]).items():
+                    out.keywords.setdefault(str(containers.literal(key)), item)
                 if "*" in run.heap.read(parts[0].id):
                     out.others = _some_keywords(run.heap.read(parts[0].id)["*"])
             else:
@@ -122,7 +125,7 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
                 )
                 return operate.apply(run, bound, node)
             if func.name not in _NEEDED_AT_ONCE and _can_wait(run, func.name, args):
-                return _call_later(run, operate.later(lambda: _method_of(run, receiver, func)), args, node, receiver)
+                return _call_later(run, later(lambda: _method_of(run, receiver, func)), args, node, receiver)
         callee = _method_of(run, receiver, func)
         if is_pending(callee) and _can_wait(run, func.name, args):
             return _call_later(run, callee, args, node)
@@ -172,8 +175,8 @@ def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
     parts = guarded(receiver)
     if len(parts) > 1:
         # Where one object has the method and another has not, it is not the other: the call would raise.
-        parts = tuple(each for each in parts if not objects.lacks_method(run, each[0], func.name)) or parts
-    return either((objects.callee(run, part, func.name, func), guard) for part, guard in parts)
+        parts = tuple(each for each in parts if not attributes.lacks_method(run, each[0], func.name)) or parts
+    return either((attributes.callee(run, part, func.name, func), guard) for part, guard in parts)
 
 
 def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
@@ -207,7 +210,7 @@ def _call_later(run: Interpreter, callee: Value, args: Args, node: ir.Node, *sou
             return call(run, callee, args, node)
 
     assumed = run.heap.assumed
-    return operate.later(compute, *args.all(), *sources)
+    return later(compute, *args.all(), *sources)
 
 
 def _super(run: Interpreter, args: Args) -> Value:
@@ -241,7 +244,7 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     run.branches([partial(one, part, guard) for part, guard in parts])
     if any(not judged.found for judged in choices) and not all(_is_settled(value) for value in args.all()):
         # With another of the possibilities the call is right, and the same setting may have chosen the input.
-        run.doubt([judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard], node)
+        doubt(run, [judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard], node)
     return either(results)
 
 
@@ -288,7 +291,7 @@ def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Va
 def _call_container(run: Interpreter, container: Container, args: Args, node: ir.Node) -> Value:
     if container.kind != "sequential":
         return _call_unknown(run, container, args, node)
-    return instances.fold(run, objects.list_contents(run, container), args, node)
+    return instances.fold(run, containers.list_contents(run, container), args, node)
 
 
 def _call_partial(run: Interpreter, callee: Partial, args: Args, node: ir.Node) -> Value:
@@ -329,3 +332,12 @@ def _calls() -> dict[type, Callable[[Interpreter, Any, Args, ir.Node], Value]]:
         Container: _call_container,
         Partial: _call_partial,
     }
+
+
+def doubt(run: Interpreter, choices: Sequence[Judged], node: ir.Node) -> None:
+    """Make what was found while following these possibilities of a call likely, no more."""
+    reason = StepRef(run.ref(node), "it depends on what is called here: one of several")
+    for judged in choices:
+        for key in judged.keys:
+            found = run.program.findings[key]
+            run.program.findings[key] = [doubtful(finding, reason) for finding in found]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import functions, invoke, ir, objects, shapes
+from torchlint.analysis import attributes, containers, functions, invoke, ir, iteration, shapes
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     AN_INT,
@@ -38,7 +38,7 @@ def _tensor_dataset(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """A data set of the rows of tensors, whose number the first one tells."""
     first = None if is_pending(args.first()) else shapes.shape_of(args.first())
     count = first.dims[0] if first is not None and first.dims and not first.open else None
-    rows = Tuple(tuple(objects.iterate(run, value)[0] for value in args.positional))
+    rows = Tuple(tuple(iteration.iterate(run, value)[0] for value in args.positional))
     return Items(rows, count if isinstance(count, int) else None)
 
 
@@ -57,7 +57,7 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
             sample = _sample(run, dataset, node)
             if collate is None or (isinstance(collate, Const) and collate.value is None):
                 return union([collated(run, part, size) for part in alternatives(sample)])
-            samples = objects.new_list(run, None, sample)
+            samples = containers.new_list(run, None, sample)
             return _batched(run, invoke.call(run, collate, Args([samples]), node))
 
     if isinstance(dataset, Items):
@@ -101,7 +101,7 @@ def _some_of(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _joined_datasets(run: Interpreter, args: Args, node: ir.Node) -> Value:
     """A data set of the items of several others, which are of one kind."""
-    return _some_of(run, Args([objects.iterate(run, args.first())[0]]), node)
+    return _some_of(run, Args([iteration.iterate(run, args.first())[0]]), node)
 
 
 _SAMPLER, _COLLATE, _DROP_LAST = 3, 6, 8
@@ -118,16 +118,16 @@ def _batched(run: Interpreter, made: Value) -> Value:
         elif isinstance(part, Tuple):
             out.append(Tuple(tuple(_batched(run, item) for item in part.items)))
         elif isinstance(part, Container) and part.kind == "list":
-            known = objects.iterate(run, part)[1]
+            known = iteration.iterate(run, part)[1]
             out.append(
-                part if known is None else objects.new_list(run, [_batched(run, item) for item in known], UNKNOWN)
+                part if known is None else containers.new_list(run, [_batched(run, item) for item in known], UNKNOWN)
             )
         elif isinstance(part, Container) and part.kind == "dict" and "*" not in run.heap.read(part.id):
             pairs: list[tuple[Value | None, Value]] = [
-                (Const(objects.literal(key)), _batched(run, value))
-                for key, value in objects.dict_values(run, part).items()
+                (Const(containers.literal(key)), _batched(run, value))
+                for key, value in containers.dict_values(run, part).items()
             ]
-            out.append(objects.new_dict(run, pairs))
+            out.append(containers.new_dict(run, pairs))
         elif isinstance(part, Instance):
             out.append(part)
         else:
@@ -140,13 +140,13 @@ def _sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
     out: list[Value] = []
     for part in alternatives(dataset):
         if isinstance(part, Instance):
-            method = objects.class_attribute(run, part.cls, "__getitem__")
+            method = attributes.class_attribute(run, part.cls, "__getitem__")
             if isinstance(method, Function):
                 bound = Function(method.node, method.path, method.frame, part, method.owner)
-                out.append(functions.call_now(run, bound, Args([objects.DIMENSION]), node, quiet=True))
+                out.append(functions.call_now(run, bound, Args([shapes.DIMENSION]), node, quiet=True))
                 continue
         if isinstance(part, (Items, Container)) and not (isinstance(part, Container) and part.kind == "dict"):
-            out.append(objects.iterate(run, part)[0])
+            out.append(iteration.iterate(run, part)[0])
         else:
             out.append(Unknown("item of a data set", "batch"))
     return union(out) if out else UNKNOWN
@@ -171,10 +171,10 @@ def collated(run: Interpreter, sample: Value, size: int | None = None) -> Value:
         return Tuple(tuple(items))
     if isinstance(sample, Container) and sample.kind == "dict" and "*" not in run.heap.read(sample.id):
         pairs: list[tuple[Value | None, Value]] = [
-            (Const(objects.literal(key)), union([collated(run, part, size) for part in alternatives(value)]))
-            for key, value in objects.dict_values(run, sample).items()
+            (Const(containers.literal(key)), union([collated(run, part, size) for part in alternatives(value)]))
+            for key, value in containers.dict_values(run, sample).items()
         ]
-        return objects.new_dict(run, pairs)
+        return containers.new_dict(run, pairs)
     return Unknown("batch of a loader", "batch")
 
 

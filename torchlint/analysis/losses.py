@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import ir, operate, shapes
+from torchlint.analysis import ir, shapes, wording
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.calls import Construction, LossCall
 from torchlint.analysis.values import (
@@ -34,7 +34,7 @@ def make(run: Interpreter, loss: Loss, name: str, args: Args, node: ir.Node) -> 
     options.update(args.keywords)
     if args.others is not None or args.rest is not None:
         options["**"] = UNKNOWN
-    at, spelled = run.ref(node), operate.spelled(name)
+    at, spelled = run.ref(node), wording.spelled(name)
     if options and Construction in run.watched:
         given = tuple(args.positional)
         training = run.frame.training

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import arrays, instances, invoke, ir, losses, objects, operate, registries, shapes
+from torchlint.analysis import (
+    arrays,
+    attributes,
+    containers,
+    gradients,
+    instances,
+    invoke,
+    ir,
+    iteration,
+    losses,
+    operate,
+    registries,
+    shapes,
+)
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -85,7 +98,7 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
         return operate.apply(run, bound, node)
     if name in ("numpy", "tolist", "item"):
         origin = None if receiver is UNKNOWN else receiver
-        cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
+        cut = gradients.cut_here(receiver, f".{name}()", run.ref(node))
         holder: Holder = "numpy" if name == "numpy" else "torch"
         return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut, holder=holder)
     if name == "convert" and (picture := arrays.picture(args)) is not None:
@@ -98,7 +111,7 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
         return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
     invoke.escape(run, args)
     if name in ("size", "dim", "numel"):
-        return objects.DIMENSION if args.positional or name != "size" else Items(objects.DIMENSION)
+        return shapes.DIMENSION if args.positional or name != "size" else Items(shapes.DIMENSION)
     run.unresolved(node, receiver)
     source = receiver.source if receiver.source != "other" else invoke.source(args)
     return Unknown(f"result of {name}", source, receiver.cause)
@@ -122,11 +135,11 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             dims = receiver.shape.dims if receiver.shape is not None and not receiver.shape.open else ()
             if number is not None and -len(dims) <= number < len(dims) and isinstance(dims[number], int):
                 return Const(dims[number])
-            return objects.DIMENSION
+            return shapes.DIMENSION
         return Size(receiver)
     if name in ("item", "tolist", "numpy"):
         origin = receiver if receiver.kind == "unknown" and receiver.origin is None else receiver.origin
-        cut = operate.cut_here(receiver, f".{name}()", run.ref(node))
+        cut = gradients.cut_here(receiver, f".{name}()", run.ref(node))
         return msgspec.structs.replace(
             receiver,
             attached=False,
@@ -138,7 +151,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             holder="numpy" if name == "numpy" else "torch",
         )
     if name in ("dim", "numel", "nelement", "ndimension"):
-        return objects.DIMENSION
+        return shapes.DIMENSION
     if name in ("backward", "requires_grad_", "retain_grad", "register_hook"):
         return receiver
     return Tensor(batched=receiver.batched)
@@ -155,19 +168,19 @@ def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, nod
     if name in ("train", "eval"):
         if isinstance(receiver, Instance):
             mode = args.first() if name == "train" and args.positional else Const(name == "train")
-            objects.instance_cell(run, receiver)
+            attributes.instance_cell(run, receiver)
             run.heap.write(receiver.id)["training"] = mode
         return receiver
     if isinstance(receiver, Instance):
         if name in ("add_module", "register_module", "register_buffer", "register_parameter"):
             key, value = args.get("name", 0), args.get("module", 1) or args.get("tensor", 1) or UNKNOWN
             if isinstance(key, Const):
-                objects.set_attribute(run, receiver, str(key.value), value)
+                attributes.set_attribute(run, receiver, str(key.value), value)
             return Const(None)
         if name in ("children", "modules"):
-            cell = objects.instance_cell(run, receiver)
+            cell = attributes.instance_cell(run, receiver)
             return Items(union([v for v in cell.values() if isinstance(v, (Instance, Layer, Container))]))
-        if name in ("append", "extend", "insert") and "<items>" in objects.instance_cell(run, receiver):
+        if name in ("append", "extend", "insert") and "<items>" in attributes.instance_cell(run, receiver):
             inner = Container(receiver.id, "list")
             return _container_method(run, inner, name, args, node)
     invoke.escape(run, args)
@@ -177,7 +190,7 @@ def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, nod
 def _super_method(run: Interpreter, receiver: Super, name: str, args: Args, node: ir.Node) -> Value:
     """A method that only a library's class has."""
     for part in alternatives(receiver.instance):
-        if isinstance(part, Class) and name.startswith(objects.LOADERS):
+        if isinstance(part, Class) and name.startswith(attributes.LOADERS):
             return instances.construct(run, part, None, node, "setting")
         if not isinstance(part, Instance):
             continue
@@ -185,7 +198,7 @@ def _super_method(run: Interpreter, receiver: Super, name: str, args: Args, node
             instances.base_init(run, part, args, node)
             return Const(None)
         if name == "__setattr__" and len(args.positional) == 2 and isinstance(args.positional[0], Const):
-            objects.set_attribute(run, part, str(args.positional[0].value), args.positional[1])
+            attributes.set_attribute(run, part, str(args.positional[0].value), args.positional[1])
             return Const(None)
         return _module_method(run, part, name, args, node)
     return Unknown(f"result of {name}")
@@ -195,38 +208,38 @@ def _container_method(run: Interpreter, receiver: Container, name: str, args: Ar
     if receiver.kind == "dict":
         return _dict_method(run, receiver, name, args, node)
     if name == "append":
-        objects.append(run, receiver, [args.first()])
+        containers.append(run, receiver, [args.first()])
     elif name in ("extend",):
-        objects.extend(run, receiver, args.first())
+        iteration.extend(run, receiver, args.first())
     elif name == "add_module":
         value = args.get("module", 1) or UNKNOWN
-        objects.append(run, receiver, [value])
+        containers.append(run, receiver, [value])
         key = args.get("name", 0)
         if isinstance(key, Const):
             run.heap.write(receiver.id)[str(key.value)] = value
     elif name == "insert":
         value = args.get("", 1) or UNKNOWN
         if shapes.const_int(args.first()) == 0:
-            objects.set_contents(run, receiver, _prepended(run, receiver, value))
+            containers.set_contents(run, receiver, _prepended(run, receiver, value))
         else:
-            objects.set_contents(run, receiver, Items(join(objects.iterate(run, receiver)[0], value)))
+            containers.set_contents(run, receiver, Items(join(iteration.iterate(run, receiver)[0], value)))
     elif name == "pop":
         number = shapes.const_int(args.first()) if args.positional else -1
-        result = objects.item(run, receiver, number) if number is not None else UNKNOWN
-        objects.take_out(run, receiver, number)
+        result = iteration.item(run, receiver, number) if number is not None else UNKNOWN
+        iteration.take_out(run, receiver, number)
         return result
     elif name in ("copy",):
         return receiver
     elif name in ("clear",):
-        objects.set_contents(run, receiver, Tuple(()))
+        containers.set_contents(run, receiver, Tuple(()))
     elif name in ("train", "eval") or name in _SAME:
         return receiver
     elif name in ("forward", "__call__") and receiver.kind == "sequential":
         return invoke.call_one(run, receiver, args, node)
     elif name in ("children", "modules", "__iter__"):
-        return objects.list_contents(run, receiver)
+        return containers.list_contents(run, receiver)
     elif name in ("remove", "sort", "reverse", "__setitem__", "__delitem__"):
-        objects.set_contents(run, receiver, Items(objects.iterate(run, receiver)[0]))
+        containers.set_contents(run, receiver, Items(iteration.iterate(run, receiver)[0]))
     else:
         return Unknown(f"result of {name}")
     return receiver if receiver.kind == "sequential" else Const(None)
@@ -234,7 +247,7 @@ def _container_method(run: Interpreter, receiver: Container, name: str, args: Ar
 
 def _prepended(run: Interpreter, receiver: Container, value: Value) -> Value:
     out: list[Value] = []
-    for part in alternatives(objects.list_contents(run, receiver)):
+    for part in alternatives(containers.list_contents(run, receiver)):
         if isinstance(part, Tuple):
             out.append(Tuple((value, *part.items)))
         else:
@@ -247,29 +260,29 @@ def _dict_method(run: Interpreter, receiver: Container, name: str, args: Args, n
     if registered is not None:
         return registered
     if name in ("get", "pop", "__getitem__"):
-        found = objects.read_key(run, receiver, args.first())
+        found = containers.read_key(run, receiver, args.first())
         default = args.get("default", 1) or (Const(None) if name == "get" else None)
-        if default is None or objects.has_key(run, receiver, args.first()):
+        if default is None or containers.has_key(run, receiver, args.first()):
             return found
         return default if isinstance(found, Unknown) and found.reason == "missing key" else join(found, default)
     if name == "setdefault":
-        objects.write_key(run, receiver, args.first(), args.get("", 1) or Const(None))
-        return objects.read_key(run, receiver, args.first())
+        containers.write_key(run, receiver, args.first(), args.get("", 1) or Const(None))
+        return containers.read_key(run, receiver, args.first())
     if name == "update":
         for value in args.positional:
-            objects.update(run, receiver, value)
+            containers.update(run, receiver, value)
         for key, value in args.keywords.items():
-            objects.write_key(run, receiver, Const(key), value)
+            containers.write_key(run, receiver, Const(key), value)
         return Const(None)
-    entries = objects.dict_values(run, receiver)
+    entries = containers.dict_values(run, receiver)
     complete = "*" not in run.heap.read(receiver.id)
     if name == "items":
-        rows = [Tuple((Const(objects.literal(key)), value)) for key, value in entries.items()]
-        return Tuple(tuple(rows)) if complete else Items(Tuple((UNKNOWN, objects.read_key(run, receiver, UNKNOWN))))
+        rows = [Tuple((Const(containers.literal(key)), value)) for key, value in entries.items()]
+        return Tuple(tuple(rows)) if complete else Items(Tuple((UNKNOWN, containers.read_key(run, receiver, UNKNOWN))))
     if name == "values":
-        return Tuple(tuple(entries.values())) if complete else Items(objects.read_key(run, receiver, UNKNOWN))
+        return Tuple(tuple(entries.values())) if complete else Items(containers.read_key(run, receiver, UNKNOWN))
     if name == "keys":
-        return Tuple(tuple(Const(objects.literal(key)) for key in entries)) if complete else Items(UNKNOWN)
+        return Tuple(tuple(Const(containers.literal(key)) for key in entries)) if complete else Items(UNKNOWN)
     if name in ("train", "eval", "copy") or name in _SAME:
         return receiver
     held = entries.get(repr(name))

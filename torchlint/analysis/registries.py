@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import functions, instances, invoke, ir, objects
+from torchlint.analysis import attributes, containers, functions, imports, instances, invoke, ir
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import collect
 from torchlint.analysis.values import (
@@ -47,7 +47,7 @@ def is_made_by(name: str) -> bool:
 
 def make(run: Interpreter) -> Container:
     """An empty registry of a library: a dict with methods of its own."""
-    container = objects.new_dict(run, [])
+    container = containers.new_dict(run, [])
     run.heap.write(container.id)[_MARK] = Const(True)
     return container
 
@@ -62,7 +62,7 @@ def note(run: Interpreter, info: ModuleInfo) -> None:
             run.program.registries[value.id] = info.path
         elif isinstance(value, Instance) and WORD in value.cls.node.name.lower():
             # Made now, so that all who register share its dicts.
-            for held in objects.instance_cell(run, value).values():
+            for held in attributes.instance_cell(run, value).values():
                 if isinstance(held, Container) and held.kind == "dict":
                     run.program.registries[held.id] = info.path
 
@@ -87,7 +87,7 @@ def complete(run: Interpreter, container: Container) -> None:
             names.add(name)
     for other in run.program.registering(path, frozenset(names)):
         fuel = run.fuel
-        run.ensure(other)
+        imports.ensure(run, other)
         run.fuel = fuel
 
 
@@ -123,7 +123,7 @@ def _register(run: Interpreter, receiver: Container, name: str, args: Args) -> V
     named = args.keywords.get("name") or next((value for value in given if isinstance(value, Const)), None)
     if named is None and isinstance(registered, (Class, Function)) and not isinstance(registered.node, ir.Lambda):
         named = Const(registered.node.name)
-    objects.write_key(run, receiver, UNKNOWN if named is None else named, registered)
+    containers.write_key(run, receiver, UNKNOWN if named is None else named, registered)
     return registered
 
 
@@ -135,11 +135,11 @@ def build(run: Interpreter, registry: Container, args: Args, node: ir.Node) -> V
     """An object of what a configuration names: of anything registered, where the code does not fix the name."""
     config = args.get("cfg", 0) or UNKNOWN
     settings = [part for part in alternatives(config) if isinstance(part, Container) and part.kind == "dict"]
-    known = [objects.read_key(run, part, Const("type")) for part in settings]
+    known = [containers.read_key(run, part, Const("type")) for part in settings]
     named: Value = union(known) if known and len(known) == len(alternatives(config)) else UNKNOWN
     given = _settings(run, settings[0], args) if len(settings) == len(alternatives(config)) == 1 else None
     made = []
-    parts = alternatives(objects.read_key(run, registry, named))
+    parts = alternatives(containers.read_key(run, registry, named))
     for part in [part for part in parts if not _is_running(run, part)] or parts:
         if isinstance(part, Class):
             made.append(instances.construct(run, part, given, node, "setting"))
@@ -161,9 +161,9 @@ def _settings(run: Interpreter, config: Container, args: Args) -> Args | None:
     for part in (*defaults, config):
         if isinstance(part, Const) and part.value is None:
             continue
-        if not isinstance(part, Container) or part.kind != "dict" or objects.is_open(run, part):
+        if not isinstance(part, Container) or part.kind != "dict" or containers.is_open(run, part):
             return None
-        entries |= {str(objects.literal(key)): value for key, value in objects.dict_values(run, part).items()}
+        entries |= {str(containers.literal(key)): value for key, value in containers.dict_values(run, part).items()}
     return Args(keywords={key: value for key, value in entries.items() if key != "type"})
 
 

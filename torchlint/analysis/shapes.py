@@ -536,3 +536,7 @@ _RULES: dict[str, Callable[[Bound], Shape | None]] = {
     "sized": _sized,
     "table": _table,
 }
+
+
+DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
+"""The size of a dimension."""

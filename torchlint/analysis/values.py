@@ -680,3 +680,20 @@ _BATCH: dict[type, Callable[[Any], bool]] = {
     Lazy: lambda value: is_batch(value.result[0]) if value.result else value.batched,
     Union: lambda value: any(is_batch(part) for part in value.alternatives),
 }
+
+
+def alternatives_now(value: Value) -> tuple[Value, ...]:
+    """The possibilities of a value without computing a lazy one."""
+    if isinstance(value, Union):
+        return value.alternatives
+    return (value,)
+
+
+def later(compute: Callable[[], Value], *sources: Value) -> Lazy:
+    """A value for when it is needed, made of these."""
+    return Lazy(compute, [], any(is_batch(source) for source in sources))
+
+
+def kind_of(value: Value) -> Kind:
+    """The kind of one possibility."""
+    return value.kind if isinstance(value, Tensor) else "unknown"

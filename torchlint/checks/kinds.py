@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 
 from torchlint.analysis.calls import LossCall, OpCall, number_of
-from torchlint.analysis.operate import KIND_WORDS
 from torchlint.analysis.values import Tensor, Trail, Value
+from torchlint.analysis.wording import KIND_WORDS
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
 from torchlint.findings import Applied, Drop, Fuse, OtherLoss, Plan, Replace, StepRef

@@ -1,0 +1,89 @@
+"""Where gradients flow through operations, and where they are cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torchlint.analysis import shapes, wording
+from torchlint.analysis.shapes import Bound
+from torchlint.analysis.values import UNKNOWN, Cut, Shape, Tensor, Unknown, Value, alternatives, may_learn
+from torchlint.contracts import Kind
+from torchlint.findings import NodeRef, StepRef
+
+_NEW_LEAF = ".requires_grad_()"
+
+_OTHERS = ("numpy.", "pandas.")
+"""Libraries whose functions no gradient goes through."""
+
+_TENSORS = frozenset("weight bias other mat2 input2 x2 end src source tensors value".split())
+"""Parameters of operations, besides the first, through which a gradient may flow."""
+
+LEARNT: frozenset[Kind] = frozenset(
+    {"raw", "probability", "simplex", "log_simplex", "log_probability", "bounded", "loss"}
+)
+"""The kinds of what layers and activations give."""
+
+
+def attached(bound: Bound, part: Value | None) -> bool:
+    """Whether gradients may flow through the result of an operation to what it is made of."""
+    op = bound.op
+    if bound.name.startswith(_OTHERS):
+        return False
+    if bound.name == _NEW_LEAF:
+        return not bound.rest or shapes.is_true(bound.rest[0])
+    if op.gradient == "cut":
+        return shapes.is_true(bound.named.get("requires_grad"))
+    if op.layers and not op.functions and not op.methods:
+        return True  # it has weights of its own
+    if may_learn(bound.input if part is None else part):
+        return True
+    if op.in_place and any(map(may_learn, bound.rest)):
+        return True
+    return any(may_learn(value) for name, value in bound.named.items() if name in _TENSORS)
+
+
+def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
+    """Where the gradient of what an operation is applied to was cut off, if it had one: before, or here."""
+    if bound.op.gradient == "cut" and bound.op.shape in ("like", "full"):
+        return None  # of `zeros_like(x)`, x gives no more than its shape
+    parts = alternatives(bound.input) if part is None else (part,)
+    if len(parts) > 1 and not all(isinstance(each, Tensor) for each in parts):
+        return None
+    first = parts[0]
+    if bound.name == _NEW_LEAF:
+        # Behind a loss it hides that nothing learns; anywhere else the gradient is wanted at this place, and goes on by hand.
+        return first.cut if isinstance(first, Tensor) and first.kind == "loss" else None
+    if bound.op.gradient == "keep":
+        return first.cut if isinstance(first, Tensor) and not attached(bound, part) else None
+    cuts = [cut_here(each, bound.name, at) for each in parts]
+    return cuts[0] if None not in cuts else None
+
+
+def cut_here(part: Value, name: str, at: NodeRef) -> Cut | None:
+    """Where the gradient of a value was cut off if it is cut off here, too."""
+    step = StepRef(at, f"`{wording.spelled(name)}` cuts off the gradient")
+    if isinstance(part, Tensor):
+        if not part.attached or part.cut is not None:
+            return part.cut
+        if part.kind in LEARNT:
+            return Cut(step)
+        return Cut(step, part if part.origin is None else part.origin) if part.kind == "unknown" else None
+    return Cut(step, part) if isinstance(part, Unknown) and part is not UNKNOWN and part.source != "batch" else None
+
+
+def is_weighed(op: str, a: Value, b: Value) -> bool:
+    """Whether one of two factors is a measure that nothing learns from, and the other its weight from a setting."""
+    measured = [
+        part
+        for part in (a, b)
+        if isinstance(part, Tensor) and part.cut is not None and not part.attached and part.shape == Shape(())
+    ]
+    return op in "*/" and len(measured) == 1 and any(isinstance(part, Unknown) for part in (a, b))
+
+
+def cut_of_pair(op: str, kind: Kind, tensors: Sequence[Tensor], attached: bool) -> Cut | None:
+    """Where a gradient was cut off: of all that `a op b` is made of, or of one term of a sum of losses."""
+    if attached and not (op in "+-" and kind == "loss"):
+        return None
+    terms = [part.cut for part in tensors if not part.attached or part.kind == "loss"]
+    return next((cut for cut in terms if cut is not None), None)

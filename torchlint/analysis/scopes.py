@@ -1,0 +1,60 @@
+"""Where a name leads: local, of the functions around, global, from a star import, built in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torchlint.analysis import imports
+from torchlint.analysis.values import Extern, ModuleValue, Pending, Unknown, Value, later, narrow
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+BUILTINS = frozenset(
+    "abs all any bool bytes callable dict dir enumerate eval filter float format frozenset getattr globals hasattr hash id int "
+    "isinstance issubclass iter len list map max min next object open pow print property range repr reversed round set "
+    "setattr slice sorted staticmethod classmethod str sum super tuple type vars zip".split()
+)
+
+
+def lookup(run: Interpreter, name: str) -> Value:
+    """A name: local, of the functions around, global, imported with a star, built in."""
+    state = run.heap
+    parents = run.program.parents
+    cell: int | None = run.frame.cell
+    while cell is not None:
+        found = state.read(cell).get(name)
+        if found is not None:
+            if type(found) is Pending:
+                return deferred(run, found, run.frame.path)
+            return narrow(found, state.assumed) if state.assumed else found
+        cell = parents.get(cell)
+    return global_name(run, name)
+
+
+def deferred(run: Interpreter, pending: Pending, path: str) -> Value:
+    """What an import binds; a module that has not been run yet and makes no loss is run only when the value is needed."""
+    owner = run.program.imported(pending, path)
+    if isinstance(owner, ModuleValue) and pending.name and imports.can_wait(run, owner.path):
+        return later(lambda: imports.settle(run, pending, path))
+    return imports.settle(run, pending, path)
+
+
+def global_name(run: Interpreter, name: str) -> Value:
+    """A name that the module's finished body, its star imports or Python itself bind."""
+    path = run.frame.path
+    info = run.program.module(path)
+    if name in info.defs and not info.done:
+        return imports.define_early(run, info, info.defs[name])
+    if name in BUILTINS:
+        return Extern(f"builtins.{name}")
+    for star in info.stars[: imports.MAX_STARS]:
+        value = run.program.imported(star, path)
+        if isinstance(value, ModuleValue) and value.path != path:
+            found = imports.member(run, value.path, name)
+            if not isinstance(found, Unknown):
+                return found
+        elif isinstance(value, Extern) and imports.knows(run, f"{value.name}.{name}"):
+            return Extern(run.program.canonical(f"{value.name}.{name}"))
+    return Unknown(f"name {name}")

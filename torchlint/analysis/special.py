@@ -1,0 +1,131 @@
+"""Operations of which no table of kinds can say what they give: it depends on their arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from torchlint.analysis import arithmetic, conversions, shapes, transfer
+from torchlint.analysis.shapes import Bound
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Items,
+    Layer,
+    Shape,
+    Size,
+    Tensor,
+    Tuple,
+    Value,
+    alternatives,
+    is_batch,
+    kind_of,
+    union,
+)
+from torchlint.contracts import Kind
+from torchlint.findings import NodeRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+def _clamp(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """Clamping into [0, 1] makes probabilities of anything; other limits keep what they cannot change."""
+    low_name = "max" if bound.op.id == "clamp_max" else "min"
+    given_low, given_high = bound.named.get("min"), bound.named.get("max")
+    if bound.op.id == "clamp_max":
+        given_high = given_high or bound.option(low_name, 0)
+    low, high = arithmetic.number_in(given_low), arithmetic.number_in(given_high)
+    if given_low is None:
+        given_low = bound.named.get(low_name)
+    out: list[Value] = []
+    shape = shapes.shape_of(bound.input)
+    for part in alternatives(bound.input):
+        kind = kind_of(part)
+        if kind in arithmetic.UNIT or kind in ("log_simplex", "log_probability", "loss"):
+            out.append(msgspec.structs.replace(part, applied=None) if isinstance(part, Tensor) else part)
+        elif low is not None and high is not None and 0 <= low <= high <= 1:
+            out.append(transfer.made(bound, "probability", shape, at, layer, part))
+        elif kind == "raw" and (low is None or low < 0) and (high is None or high > 1) and (given_low or given_high):
+            fixed = (given_low is None or low is not None) and (given_high is None or high is not None)
+            out.append(part if fixed else transfer.made(bound, "unknown", shape, at, layer, part))
+        else:
+            result: Kind = "nonnegative" if low is not None and low >= 0 else "unknown"
+            out.append(transfer.made(bound, result, shape, at, layer, part))
+    return union(out)
+
+
+def _arithmetic(op: str) -> Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]:
+    def rule(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+        other = bound.named.get("other") or bound.named.get("exponent")
+        if other is None or "alpha" in bound.named:
+            return None
+        return arithmetic.combine(op, bound.input, other, at)
+
+    return rule
+
+
+def _matmul(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    other = bound.named.get("other") or bound.named.get("mat2")
+    return None if other is None else arithmetic.product(bound.input, other, shapes.apply(bound), at)
+
+
+def _pieces(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    shape = shapes.piece(bound)
+    parts = alternatives(transfer.by_table(run, bound, at, layer))
+    return Items(union(msgspec.structs.replace(p, shape=shape) if isinstance(p, Tensor) else p for p in parts))
+
+
+def _recurrent(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """The outputs of all steps and the last states, with a dimension of layers in front: for an LSTM a pair of them."""
+    shape = shapes.shape_of(bound.input)
+    outputs = None if shape is None or shape.open else Shape((*shape.dims[:-1], None))
+    batched = is_batch(bound.input)
+    state = Tensor("unknown", batched=batched)
+    last = Tuple((state, state)) if bound.name.endswith("LSTM") else state
+    return Tuple((Tensor("unknown", shape=outputs, batched=batched), last))
+
+
+def _randint(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """Whole numbers, which count from 0 on if the lower limit is 0, as it is where one limit is given only."""
+    first, second = bound.named.get("low"), bound.named.get("high")
+    alone = second is None or isinstance(alternatives(second)[0], (Tuple, Size))
+    low = 0.0 if alone else arithmetic.number_in(first)
+    made = transfer.by_table(run, bound, at, layer)
+    if low is None or low < 0 or not isinstance(made, Tensor):
+        return made
+    return msgspec.structs.replace(made, kind="class_index")
+
+
+@cache
+def rules() -> dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]]:
+    """What operations give, by their ids. Made at the first call: these modules import each other."""
+    return {
+        "clamp": _clamp,
+        "clamp_": _clamp,
+        "clamp_min": _clamp,
+        "clamp_max": _clamp,
+        "add": _arithmetic("+"),
+        "sub": _arithmetic("-"),
+        "mul": _arithmetic("*"),
+        "div": _arithmetic("/"),
+        "pow": _arithmetic("**"),
+        "matmul": _matmul,
+        "bmm": _matmul,
+        "chunk": _pieces,
+        "split": _pieces,
+        "unbind": _pieces,
+        "recurrent_layer": _recurrent,
+        "recurrent_cell": lambda *_: UNKNOWN,
+        "multihead_attention_layer": _recurrent,
+        "to": conversions.to,
+        "randint": _randint,
+        "numpy_randint": _randint,
+        "tensor": conversions.tensor_of,
+        "numpy_array": conversions.tensor_of,
+        "as_tensor": conversions.tensor_of,
+        "FloatTensor": conversions.tensor_of,
+        "LongTensor": conversions.tensor_of,
+    }

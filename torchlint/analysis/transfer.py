@@ -1,0 +1,211 @@
+"""The tensor that an operation gives, by its contract's table of kinds: kept as it was, or made anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from torchlint.analysis import arithmetic, dtypes, gradients, iteration, reshapes, shapes, wording
+from torchlint.analysis.dtypes import Number
+from torchlint.analysis.shapes import Bound
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Const,
+    Container,
+    Guard,
+    Holder,
+    Items,
+    Layer,
+    Shape,
+    Tensor,
+    Trail,
+    Tuple,
+    Unknown,
+    Value,
+    alternatives,
+    cause_of,
+    either,
+    guarded,
+    is_batch,
+    kind_of,
+    only_tensor,
+)
+from torchlint.contracts import Kind
+from torchlint.findings import Applied, NodeRef, StepRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+
+_BY_LOSSES = frozenset({"sigmoid", "softmax", "softmax2d", "log_softmax"})
+"""The activations that losses apply themselves: without one of these, what is left is the raw scores."""
+
+
+def sources(run: Interpreter, bound: Bound) -> list[Value]:
+    """The values whose kind the operation passes on."""
+    if bound.op.gives != "join":
+        return [bound.input]
+    out: list[Value] = []
+    for name, value in bound.named.items():
+        if name in ("input", "other", "tensors"):
+            element, known = iteration.iterate(run, value) if name == "tensors" else (value, [value])
+            out.extend(known if known is not None else [element])
+    return out or [bound.input]
+
+
+def has_dimension(bound: Bound) -> bool:
+    """Whether an operation that reduces does so over a dimension, and not over everything."""
+    if bound.op.shape != "reduce":
+        return True
+    dim = bound.option("dim", 0)
+    return dim is not None and all(not isinstance(part, Tensor) or part.dtype == "int" for part in alternatives(dim))
+
+
+def by_table(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value:
+    """What an operation gives by its contract's table, for every possible input."""
+    op = bound.op
+    gives = op.gives
+    shape = shapes.apply(_listed(run, bound) if op.shape in ("cat", "stack") else bound)
+    if isinstance(gives, str) and gives not in ("keep", "join"):
+        return made(bound, gives, shape, at, layer, None)  # type: ignore[arg-type]
+    out: list[tuple[Value, Guard]] = []
+    for source in sources(run, bound):
+        for part, guard in guarded(source):
+            kind = kind_of(part)
+            result: Kind = kind
+            if isinstance(gives, dict):
+                result = gives.get(kind, gives.get("otherwise", "unknown"))
+            if result == kind and isinstance(part, Tensor):
+                out.append((_kept(bound, part, shape, at), guard))
+            else:
+                out.append((made(bound, result, shape, at, layer, part), guard))
+    return either(out)
+
+
+def _listed(run: Interpreter, bound: Bound) -> Bound:
+    """An operation on several tensors, with what is in a list in its place."""
+    parts = alternatives(bound.input)
+    if len(parts) > 1 or not isinstance(parts[0], Container) or parts[0].kind == "dict":
+        return bound
+    element, known = iteration.iterate(run, parts[0])
+    return msgspec.structs.replace(bound, input=Items(element) if known is None else Tuple(tuple(known)))
+
+
+def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tensor:
+    op = bound.op
+    squeezed, flattened = reshapes.squeezed_and_flattened(bound, part, shape, at)
+    return Tensor(
+        kind=part.kind,
+        activation=part.activation,
+        dim=part.dim if op.shape in ("keep", "broadcast") else None,
+        shape=shape,
+        dtype=_dtype_after(bound, part),
+        attached=gradients.attached(bound, part),
+        batched=part.batched,
+        squeezed=squeezed,
+        flattened=flattened,
+        unsqueezed=reshapes.unsqueezed(bound, part, squeezed, at),
+        one_each=reshapes.one_each(bound, part, shape),
+        regrouped=reshapes.regrouped(bound, part, shape, at),
+        applied=part.applied if op.gives == "keep" and op.shape != "reduce" else None,
+        trail=part.trail,
+        cause=part.cause,
+        loss=part.loss,
+        per_sample=None if op.shape == "reduce" and not has_dimension(bound) else part.per_sample,
+        negated=part.negated is not (op.id == "neg"),
+        origin=_origin(bound, part),
+        cut=gradients.cut_of(bound, part, at),
+        holder=holder(bound, part),
+    )
+
+
+def holder(bound: Bound, part: Value | None) -> Holder:
+    """The library whose object an operation gives: of a method, that of what it is a method of."""
+    if bound.name.startswith("."):
+        return part.holder if isinstance(part, Tensor) else "torch"
+    return "numpy" if bound.name.startswith("numpy.") else "pandas" if bound.name.startswith("pandas.") else "torch"
+
+
+def _origin(bound: Bound, part: Value) -> Value | None:
+    """The value that the result of an operation is a copy, a view or a part of, or the sigmoid of; None if it is another."""
+    if bound.op.gives not in ("keep", "join") or bound.op.id.startswith("clamp"):
+        return None
+    if not isinstance(part, Tensor):
+        return part if part is not UNKNOWN else None
+    return part if part.origin is None and part.kind == "unknown" else part.origin
+
+
+def _squashed(bound: Bound) -> Value | None:
+    """What a sigmoid is applied to."""
+    if bound.op.id not in ("sigmoid", "sigmoid_"):
+        return None
+    parts = alternatives(bound.input)
+    part = parts[0]
+    if len(parts) != 1 or part is UNKNOWN or not isinstance(part, (Tensor, Unknown)):
+        return None
+    return part.origin if isinstance(part, Tensor) and part.kind == "unknown" and part.origin is not None else part
+
+
+def _dtype_after(bound: Bound, part: Value | None) -> Number:
+    """The type of what an operation gives: the one that it is asked for, its own, or that of its input."""
+    asked = bound.named.get("dtype")
+    if asked is not None and not (isinstance(asked, Const) and asked.value is None):
+        return dtypes.dtype_of(asked)
+    if bound.op.dtype != "keep":
+        return bound.op.dtype
+    return part.dtype if isinstance(part, Tensor) else "unknown"
+
+
+def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Layer | None, part: Value | None) -> Tensor:
+    """A tensor of a new kind; the way of what it was made from goes before."""
+    op = bound.op
+    source = part if part is not None else bound.input
+    before = part.trail if isinstance(part, Tensor) else None
+    label = wording.spelled(bound.name)
+    activation = label
+    if isinstance(part, Tensor) and part.kind in arithmetic.FRACTIONS and kind in ("bounded", *arithmetic.FRACTIONS):
+        activation = part.activation
+    trail = before
+    if kind != "unknown":
+        note = f"`{label}` gives {wording.KIND_WORDS[kind]}"
+        if layer is not None and layer.at != at:
+            trail = Trail(StepRef(layer.at, note), before)
+            trail = Trail(StepRef(at, f"`{label}` is applied"), trail)
+        else:
+            trail = Trail(StepRef(at, note), before)
+    sole = part if part is not None else only_tensor(bound.input)
+    squeezed, flattened = reshapes.squeezed_and_flattened(bound, sole, shape, at)
+    return Tensor(
+        kind=kind,
+        activation=activation,
+        dim=_dim_after(bound, part),
+        shape=shape,
+        dtype=_dtype_after(bound, part),
+        attached=gradients.attached(bound, part),
+        batched=is_batch(source),
+        blank=op.blank,
+        squeezed=squeezed,
+        flattened=flattened,
+        unsqueezed=reshapes.unsqueezed(bound, sole, squeezed, at),
+        one_each=reshapes.one_each(bound, sole, shape),
+        regrouped=reshapes.regrouped(bound, sole, shape, at),
+        applied=Applied(at, bound.name, layer.at if layer is not None else None) if op.id in _BY_LOSSES else None,
+        trail=trail,
+        cause=cause_of(source) if kind == "unknown" else None,
+        cut=gradients.cut_of(bound, part, at),
+        origin=_squashed(bound)
+        if kind in ("probability", "simplex")
+        else None
+        if part is None
+        else _origin(bound, part),
+        holder=holder(bound, sole),
+    )
+
+
+def _dim_after(bound: Bound, part: Value | None) -> int | None:
+    """The dimension that an operation runs over, or that a distribution of which it takes the logarithm runs over."""
+    given = bound.option("dim")
+    if given is None and bound.op.shape == "keep" and bound.op.id in ("log", "exp") and isinstance(part, Tensor):
+        return part.dim
+    return shapes.const_int(given)
