@@ -137,9 +137,9 @@ def test_the_prefilter_asks_for_each_file_once() -> None:
 
 
 def test_the_words_that_need_no_toml_are_those_of_the_contracts() -> None:
-    from torchlint import engine
+    from torchlint import selected
     from torchlint.config import Settings
 
     settings = Settings()
-    assert engine.load_contracts(settings).loss_words() <= engine.loss_words(settings)
-    assert os.sep not in "".join(map(bytes.decode, engine.loss_words(settings)))
+    assert selected.load_contracts(settings).loss_words() <= selected.loss_words(settings)
+    assert os.sep not in "".join(map(bytes.decode, selected.loss_words(settings)))

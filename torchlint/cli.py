@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torchlint.config import Settings
     from torchlint.coverage import Coverage
     from torchlint.diagnostics import Diagnostic
-    from torchlint.engine import Fixed, Progress, Report
+    from torchlint.outcome import Fixed, Progress, Report
     from torchlint.report.style import Style
     from torchlint.rulebook import Rule
 
@@ -203,7 +203,7 @@ def check(  # one parameter per option
     Exit code 0: nothing found; 1: findings, or files that are no valid Python; 2: a path that cannot be read, wrong usage or
     settings, or a defect of torchlint.
     """
-    from torchlint import engine  # noqa: PLC0415
+    from torchlint import engine, inputs  # noqa: PLC0415
 
     if coverage and statistics:
         raise _Fault("--coverage and --statistics do not go together")
@@ -235,7 +235,7 @@ def check(  # one parameter per option
         return _show_diff(fixed, quiet=quiet, exit_zero=exit_zero)
     told = ""
     if fix:
-        report, told = _write_fixes(fixed, stdin, os.path.normpath(stdin_filename or engine.STDIN_NAME))
+        report, told = _write_fixes(fixed, stdin, os.path.normpath(stdin_filename or inputs.STDIN_NAME))
     _write_problems(report)
     if report.stale and not quiet:
         _say(f"note: changed since the trace, which is ignored there: {', '.join(report.stale)}", sys.stderr)
@@ -487,11 +487,11 @@ def trace_script(
     behind it. Exit code 0: nothing wrong was seen; 1: something was; 3: a fake run was stopped by code that needs values;
     otherwise that of the script, if it ended with an error of its own.
     """
-    from torchlint import engine  # noqa: PLC0415
+    from torchlint import engine, selected  # noqa: PLC0415
 
     with _faults():
         settings = _settings((".",), config, isolated, {})
-        contracts = engine.load_contracts(settings)
+        contracts = selected.load_contracts(settings)
     try:
         from torchlint.trace import command, runner  # noqa: PLC0415
     except ModuleNotFoundError as error:

@@ -89,3 +89,13 @@ class Problem(NamedTuple):
     column: int | None = None
     cell: int | None = None
     internal: bool = False
+
+
+def places_of(diagnostic: Diagnostic) -> list[Place]:
+    """Where a diagnostic and the steps of its trail are."""
+    return [diagnostic.place, *(step.place for step in diagnostic.trail)]
+
+
+def paths_of(diagnostic: Diagnostic) -> set[str]:
+    """The files that a diagnostic takes part in."""
+    return {place.path for place in places_of(diagnostic)}

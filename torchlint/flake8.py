@@ -22,7 +22,7 @@ from torchlint import __version__
 if TYPE_CHECKING:
     from torchlint.config import Settings
     from torchlint.diagnostics import Diagnostic
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
 
 NOT_LINTED = "TLN000"
 """The code for a file that torchlint could not read though Python can."""

@@ -43,7 +43,7 @@ from torchlint.config import Settings, parse
 from torchlint.errors import RulebookError
 
 if TYPE_CHECKING:
-    from torchlint.engine import Fixed, Report
+    from torchlint.outcome import Fixed, Report
 
 SectionKind = Literal["Bad", "Good", "Across files", "Known limits"]
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
 
 LIMIT = 1.5
 
@@ -95,12 +95,12 @@ def no_collector() -> Iterator[None]:
 def corpus(folder: str) -> Corpus:
     """Find the files as torchlint does and keep the text of those that pass its prefilter."""
     from torchlint import data as words
-    from torchlint import discover, engine
+    from torchlint import discover, selected
     from torchlint.config import Settings
     from torchlint.source import SourceError, from_bytes
 
     settings = Settings()
-    has_loss_word = discover.searcher(engine.loss_words(settings), words.LEARNS)
+    has_loss_word = discover.searcher(selected.loss_words(settings), words.LEARNS)
     found = discover.discover([folder], settings.discovery).files
     texts: dict[str, str] = {}
     size = 0

@@ -127,13 +127,13 @@ def test_unreadable_files_and_folders(tree: Tree, torchlint: Run, monkeypatch: p
 
 
 def test_a_file_that_vanishes_during_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from torchlint import engine
+    from torchlint import engine, inputs
     from torchlint.config import Settings
     from torchlint.discover import Discovered
 
     (tmp_path / "a.py").write_text(BAD)
     gone = str(tmp_path / "gone.py")
-    monkeypatch.setattr(engine, "discover", lambda *_: Discovered((gone, str(tmp_path / "a.py")), ()))
+    monkeypatch.setattr(inputs, "discover", lambda *_: Discovered((gone, str(tmp_path / "a.py")), ()))
     report = engine.check(["."], Settings())
     assert [(each.path, each.message) for each in report.problems] == [
         (gone, "cannot be read: No such file or directory")

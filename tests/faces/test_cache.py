@@ -13,7 +13,7 @@ import pytest
 from tests.faces.conftest import BAD, GOOD, PROJECT, Run, Tree
 from tests.packaging.test_imports import lint
 from torchlint import cache as caches
-from torchlint import engine
+from torchlint import engine, roots
 from torchlint.cache import Cache
 from torchlint.config import Settings
 
@@ -22,13 +22,13 @@ from torchlint.config import Settings
 def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The files that the analysis was asked to analyse from now on."""
     seen: list[str] = []
-    analyse = engine._analyse
+    analyse = roots.analyse_roots
 
-    def spy(files, roots, *rest, **named):  # type: ignore[no-untyped-def]
-        seen.extend(roots)
-        return analyse(files, roots, *rest, **named)
+    def spy(files, found, *rest, **named):  # type: ignore[no-untyped-def]
+        seen.extend(found)
+        return analyse(files, found, *rest, **named)
 
-    monkeypatch.setattr(engine, "_analyse", spy)
+    monkeypatch.setattr("torchlint.lint.analyse_roots", spy)
     return seen
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faces.conftest import BAD, PROJECT, ROOT, Tree
-from torchlint import engine, rulebook
+from torchlint import engine, roots, rulebook
 from torchlint.analysis import analyse, whole
 from torchlint.cache import Cache
 from torchlint.config import Settings
@@ -32,7 +32,7 @@ def _each_file_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_they_find_what_one_finds(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree(FILES))
-    monkeypatch.setattr(engine, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(roots, "_WORTH_PROCESSES", 0)
     alone = engine.check(["."], Settings())
     told: list[str] = []
     for jobs in (2, 3):
@@ -52,7 +52,7 @@ def test_what_they_looked_at_is_kept(tree: Tree, monkeypatch: pytest.MonkeyPatch
         "utf-8",
     )
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(engine, "_WORTH_PROCESSES", 0)
+    monkeypatch.setattr(roots, "_WORTH_PROCESSES", 0)
     settings, cache = Settings(src=("lib",)), Cache("kept")
 
     def found() -> bool:

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.properties.grammar import SNIPPETS
-from torchlint.engine import Report, check_texts
+from torchlint.engine import check_texts
+from torchlint.outcome import Report
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from torchlint.report import ci
 from torchlint.report.concise import said, where
 
 if TYPE_CHECKING:
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
 
 _COMMANDS: dict[Severity, str] = {"error": "error", "warning": "warning", "info": "notice"}
 

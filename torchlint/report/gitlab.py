@@ -10,7 +10,7 @@ from torchlint.report import ci
 from torchlint.report.concise import said
 
 if TYPE_CHECKING:
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
 
 _SEVERITIES: dict[Severity, str] = {"error": "critical", "warning": "major", "info": "info"}
 

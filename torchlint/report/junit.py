@@ -12,7 +12,7 @@ from torchlint.report import ci
 from torchlint.report.concise import said, where
 
 if TYPE_CHECKING:
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
 
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -14,7 +14,7 @@ from torchlint.report import ci
 from torchlint.report.concise import said
 
 if TYPE_CHECKING:
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
     from torchlint.rulebook import Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

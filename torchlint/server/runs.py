@@ -16,8 +16,8 @@ from torchlint.config import Settings
 from torchlint.diagnostics import Diagnostic, Problem
 from torchlint.discover import Rules as DiscoverRules
 from torchlint.discover import discover, left_out
-from torchlint.engine import Fixed, Report
 from torchlint.notebook import is_python
+from torchlint.outcome import Fixed, Report
 from torchlint.server.documents import Part, Snapshot
 from torchlint.source import Source, SourceError, from_bytes, read_bytes
 

@@ -20,7 +20,7 @@ from torchlint.trace.report import Result, as_data
 from torchlint.trace.session import Trace
 
 if TYPE_CHECKING:
-    from torchlint.engine import Report
+    from torchlint.outcome import Report
 
 
 class Options(NamedTuple):
