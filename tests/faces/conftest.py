@@ -146,11 +146,11 @@ def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
     """Run flake8 in the folder, with the plugin registered as an installation of torchlint registers it."""
     installed = registered(tmp_path_factory.mktemp("installed"))
 
-    def run(*arguments: str, stdin: bytes = b"", python: str = "") -> Result:
+    def run(*arguments: str, stdin: bytes = b"", python: str = "", folder: Path = tmp_path) -> Result:
         program = ["-c", python] if python else ["-m", "flake8", "--max-line-length=999"]
         done = subprocess.run(
             [sys.executable, *program, *arguments],
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
             input=stdin,
             capture_output=True,

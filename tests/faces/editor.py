@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -46,16 +47,34 @@ class Editor:
         self.folder = folder
         self.texts: dict[str, str] = {}
         self.versions: dict[str, int] = {}
+        self.uris: dict[str, str] = {}
+        """Those of cells; a file's is made of its name."""
         self.server: Any = None
 
     def uri(self, name: str) -> str:
-        return (self.folder / name).as_uri()
+        return self.uris.get(name) or (self.folder / name).as_uri()
 
     def open(self, name: str, text: str | None = None) -> None:
         text = (self.folder / name).read_bytes().decode() if text is None else text
         self.texts[name], self.versions[name] = text, 1
         item = lsp.TextDocumentItem(self.uri(name), "python", 1, text)
         self.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
+
+    def open_notebook(self, name: str) -> list[str]:
+        """Open a notebook cell by cell. The names of its code cells: `book.ipynb:cell 1` and so on."""
+        content = json.loads((self.folder / name).read_bytes())
+        book, cells, items, made = self.uri(name), [], [], []
+        for number, each in enumerate(content["cells"]):
+            code, uri = each["cell_type"] == "code", f"{book}#c{number}"
+            kind = lsp.NotebookCellKind.Code if code else lsp.NotebookCellKind.Markup
+            cells.append(lsp.NotebookCell(kind, uri))
+            if code:
+                made.append(f"{name}:cell {len(made) + 1}")
+                self.uris[made[-1]] = uri
+                items.append(lsp.TextDocumentItem(uri, "python", 1, "".join(each["source"])))
+        opened = lsp.NotebookDocument(book, "jupyter-notebook", 1, cells)
+        self.client.notebook_document_did_open(lsp.DidOpenNotebookDocumentParams(opened, items))
+        return made
 
     def type(self, name: str, old: str, new: str) -> None:
         """Replace the only occurrence of a text, as one incremental change in UTF-16 columns."""
