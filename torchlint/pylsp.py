@@ -8,7 +8,6 @@ from weakref import WeakKeyDictionary
 
 from pylsp import hookimpl, lsp
 
-from torchlint.errors import UserError
 from torchlint.server.documents import Document, Opened
 from torchlint.server.runs import Request, Runs
 
@@ -25,6 +24,7 @@ class _Session:
     def __init__(self) -> None:
         self.runs = Runs()
         self.opened: dict[str, Opened] = {}
+        self.refused: frozenset[str] = frozenset()
 
     def lint(self, workspace: Any, path: str, *, whole: bool) -> list[dict[str, Any]]:
         """The diagnostics of an open file, with the other open files as they are by now.
@@ -37,10 +37,15 @@ class _Session:
         request = Request(tuple(each.snapshot() for each in opened), root)
         outcome = self.runs.lint(request, whole=whole)
         for each, snapshot in zip(opened, request.opened, strict=True):
-            looked = outcome.looked[each.path]
+            looked = outcome.looked.get(each.path)
+            if looked is None:
+                continue
             if looked.good[0]:
                 each.parts[0].took(snapshot.parts[0].text, snapshot.parts[0].changes)
             each.found = looked.diagnostics
+        for message in outcome.refused - self.refused:
+            workspace.show_message(f"torchlint: {message}", lsp.MessageType.Error)
+        self.refused = outcome.refused
         return list(_told(self.opened[path])) if path in self.opened else []
 
     def _follow(self, workspace: Any) -> None:
@@ -93,8 +98,5 @@ def pylsp_lint(config: Any, workspace: Any, document: Any, is_saved: bool) -> li
     session = _SESSIONS.setdefault(workspace, _Session())
     if is_saved:
         session.runs.forget_folders()
-    try:
-        return session.lint(workspace, os.path.normpath(document.path), whole=is_saved)
-    except UserError as error:
-        workspace.show_message(f"torchlint: {error}", lsp.MessageType.Error)
-        return []
+        session.refused = frozenset()
+    return session.lint(workspace, os.path.normpath(document.path), whole=is_saved)

@@ -21,8 +21,8 @@ import libcst
 
 from tests.faces.editor import editor
 from torchlint.server.documents import Document, Opened
-from torchlint.server.protocol import WHOLE_AFTER
 from torchlint.server.runs import Request, Runs
+from torchlint.server.session import WHOLE_AFTER
 from torchlint.server.texts import Position
 
 LIMIT = 1.5

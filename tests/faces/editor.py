@@ -63,7 +63,8 @@ class Editor:
     def open_notebook(self, name: str) -> list[str]:
         """Open a notebook cell by cell. The names of its code cells: `book.ipynb:cell 1` and so on."""
         content = json.loads((self.folder / name).read_bytes())
-        book, cells, items, made = self.uri(name), [], [], []
+        book, made = self.uri(name), list[str]()
+        cells, items = list[lsp.NotebookCell](), list[lsp.TextDocumentItem]()
         for number, each in enumerate(content["cells"]):
             code, uri = each["cell_type"] == "code", f"{book}#c{number}"
             kind = lsp.NotebookCellKind.Code if code else lsp.NotebookCellKind.Markup

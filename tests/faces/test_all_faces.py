@@ -19,7 +19,7 @@ from tests.corpus.test_idioms import PAGES
 from tests.faces.conftest import BAD, PROJECT, Flake8, Run, Tree, in_process
 from tests.faces.editor import Editor, capabilities, editor
 from tests.faces.test_pylsp import lint, put, workspace_of
-from torchlint.server.protocol import WHOLE_AFTER
+from torchlint.server.session import WHOLE_AFTER
 from torchlint.source import decode
 
 Findings = set[tuple[str, int, int, str]]

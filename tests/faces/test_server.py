@@ -17,7 +17,7 @@ from lsprotocol import types as lsp
 
 from tests.faces.conftest import BAD, GOOD, ROOT, Tree
 from tests.faces.editor import capabilities, editor
-from torchlint.server.protocol import WHOLE_AFTER
+from torchlint.server.session import WHOLE_AFTER
 
 MODEL = """\
 import torch
@@ -198,7 +198,10 @@ def test_what_is_cancelled_is_not_answered_and_what_comes_after_is() -> None:
     many = "".join(f"\n\ndef f{number}(x, y):\n    return nn.BCELoss()(x, y)\n" for number in range(1000))
     document = {"uri": "file:///nowhere/a.py", "languageId": "python", "version": 1, "text": BAD + many}
     asked = {"textDocument": {"uri": document["uri"]}}
-    capabilities: dict[str, Any] = {"textDocument": {"diagnostic": {}}}
+    capabilities: dict[str, Any] = {
+        "textDocument": {"diagnostic": {}},
+        "workspace": {"diagnostics": {"refreshSupport": True}},
+    }
     messages: list[dict[str, Any]] = [
         {"id": 1, "method": "initialize", "params": {"processId": None, "rootUri": None, "capabilities": capabilities}},
         {"method": "textDocument/didOpen", "params": {"textDocument": document}},

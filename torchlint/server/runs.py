@@ -16,6 +16,7 @@ from torchlint.config import Settings
 from torchlint.diagnostics import Diagnostic, Problem
 from torchlint.discover import Rules as DiscoverRules
 from torchlint.discover import discover, left_out
+from torchlint.errors import UserError
 from torchlint.notebook import is_python
 from torchlint.outcome import Fixed, Report
 from torchlint.server.documents import Part, Snapshot
@@ -37,11 +38,15 @@ class Looked(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a run over some open files came to. `sources` holds every text that a place points into."""
+    """What a run over some open files came to. `sources` holds every text that a place points into.
+
+    `refused` says which settings cannot be used; the files that they hold for were not `looked` at.
+    """
 
     looked: Mapping[str, Looked]
     sources: Mapping[str, Source]
     problems: tuple[Problem, ...]
+    refused: frozenset[str] = frozenset()
 
 
 class Request(NamedTuple):
@@ -57,6 +62,15 @@ class _Group(NamedTuple):
     settings: Settings
     project: list[str]
     linted: list[str]
+    folder: str = ""
+
+
+class _Plan(NamedTuple):
+    """The groups of a request, the files that no group lints, and what is wrong with the settings of others."""
+
+    groups: list[_Group]
+    left_out: list[str]
+    refused: list[str]
 
 
 class Runs:
@@ -74,13 +88,15 @@ class Runs:
         self._listed.clear()
 
     def lint(self, request: Request, *, whole: bool = False, wanted: Callable[[], bool] = lambda: True) -> Outcome:
-        """The diagnostics of the open files. Raises UserError for settings that cannot be used.
+        """The diagnostics of the open files.
 
         `whole`: as `torchlint check` of the whole project would see them, which takes longer. Raises Superseded once the
         result is no longer `wanted`.
         """
         good = self._take(request.opened)
-        looked: dict[str, Looked] = {path: Looked((), good[path]) for path in good}
+        plan = self._plan(request)
+        looked = {path: Looked((), good[path]) for path in plan.left_out}
+        refused = set(plan.refused)
         sources: dict[str, Source] = {}
         problems: list[Problem] = []
 
@@ -88,33 +104,39 @@ class Runs:
             if not wanted():
                 raise Superseded
 
-        for group in self._groups(request):
+        for group in plan.groups:
             linted = group.project if whole else group.linted
             # No fix is worked out at each keystroke: that takes longer than the rest.
             settings = group.settings._replace(fixes=False)
-            report = engine.check_open(linted, group.project, self.load, self.lower, settings, progress=told)
+            try:
+                report = engine.check_open(linted, group.project, self.load, self.lower, settings, progress=told)
+            except UserError as error:
+                refused.add(str(error))
+                continue
             for path in group.linted:
                 found = tuple(each for each in report.diagnostics if each.place.path == path)
                 looked[path] = Looked(found, good[path])
             sources.update(report.sources)
             problems += report.problems
-        return Outcome(looked, sources, tuple(problems))
+        return Outcome(looked, sources, tuple(problems), frozenset(refused))
 
     def repairs(self, request: Request, path: str) -> Report:
         """The diagnostics of one open file with their fixes."""
-        self._take(request.opened)
-        for group in self._groups(request):
-            if path in group.linted:
-                return engine.check_open([path], group.project, self.load, self.lower, group.settings)
-        return Report((), ())
+        group = self._group_of(request, path)
+        if group is None:
+            return Report((), ())
+        try:
+            return engine.check_open([path], group.project, self.load, self.lower, group.settings)
+        except UserError:  # told by `lint`
+            return Report((), ())
 
     def fix_all(self, request: Request, path: str) -> Fixed | None:
         """One open file with all safe fixes made."""
-        self._take(request.opened)
-        for group in self._groups(request):
-            if path in group.linted:
-                return engine.fix_open([path], group.project, self.load, self.lower, group.settings)
-        return None
+        group = self._group_of(request, path)
+        try:
+            return group and engine.fix_open([path], group.project, self.load, self.lower, group.settings)
+        except UserError:  # as above
+            return None
 
     # ---- what the engine asks for
 
@@ -183,19 +205,41 @@ class Runs:
             return True
         return True
 
-    def _groups(self, request: Request) -> list[_Group]:
+    def _group_of(self, request: Request, path: str) -> _Group | None:
+        self._take(request.opened)
+        return next((group for group in self._plan(request).groups if path in group.linted), None)
+
+    def _plan(self, request: Request) -> _Plan:
         """The open files by the innermost folder of the workspace around them; what lies outside is linted by itself."""
         by_folder: dict[str, list[str]] = {}
         for each in request.opened:
             around = [folder for folder in request.folders if _below(each.path, folder)]
             by_folder.setdefault(max(around, key=len, default=""), []).append(each.path)
-        return [
-            group
-            for folder, paths in by_folder.items()
-            for group in (self._in_folder(folder, paths) if folder else self._alone(paths))
-        ]
+        plan = _Plan([], [], [])
+        for folder, paths in by_folder.items():
+            for some in [paths] if folder else [[path] for path in paths]:
+                try:
+                    self._add(plan, folder, some)
+                except UserError as error:
+                    plan.refused.append(str(error))
+        return plan
 
-    def _in_folder(self, folder: str, paths: list[str]) -> list[_Group]:
+    def _add(self, plan: _Plan, folder: str, paths: list[str]) -> None:
+        """Put files of one folder, or one of no folder, into a group. Raises UserError."""
+        if folder:
+            group = self._in_folder(folder, paths)
+            plan.groups.append(group)
+            plan.left_out.extend(path for path in paths if path not in group.linted)
+            return
+        settings = self.adjust(config.load(paths))
+        alone = next((each for each in plan.groups if not each.folder and each.settings == settings), None)
+        if alone is None:
+            plan.groups.append(_Group(settings, [*paths], [*paths]))
+            return
+        alone.project.extend(paths)
+        alone.linted.extend(paths)
+
+    def _in_folder(self, folder: str, paths: list[str]) -> _Group:
         settings = self.adjust(config.load((folder,)))
         key = (folder, settings.discovery)
         listed = self._listed.get(key)
@@ -203,19 +247,7 @@ class Runs:
             listed = self._listed[key] = discover((folder,), settings.discovery).files
         known = set(listed)
         linted = [path for path in paths if path in known or not left_out(path, settings.discovery)]
-        return [_Group(settings, [*listed, *(path for path in linted if path not in known)], linted)]
-
-    def _alone(self, paths: list[str]) -> list[_Group]:
-        by_settings: list[_Group] = []
-        for path in paths:
-            settings = self.adjust(config.load((path,)))
-            same = next((group for group in by_settings if group.settings == settings), None)
-            if same is None:
-                same = _Group(settings, [], [])
-                by_settings.append(same)
-            same.project.append(path)
-            same.linted.append(path)
-        return by_settings
+        return _Group(settings, [*listed, *(path for path in linted if path not in known)], linted, folder)
 
 
 def _below(path: str, folder: str) -> bool:
