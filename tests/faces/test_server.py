@@ -229,6 +229,39 @@ def test_what_is_cancelled_is_not_answered_and_what_comes_after_is() -> None:
 
 
 @in_loop
+async def test_who_cannot_be_told_to_pull_again_is_pushed(tree: Tree) -> None:
+    has = capabilities(pull=True)
+    has.workspace = None
+    async with editor(tree({"a.py": BAD}), has) as ed:
+        ed.open("a.py")
+        await ed.until(lambda: ed.codes("a.py") == ["TLN101"])
+
+
+@in_loop
+async def test_a_file_that_is_not_open_changes_comes_and_goes(tree: Tree) -> None:
+    right = MODEL.replace("torch.sigmoid(self.last(x))", "self.last(x)")
+    folder = tree({"model.py": right, "train.py": TRAIN})
+
+    def said(name: str, kind: lsp.FileChangeType) -> lsp.FileEvent:
+        return lsp.FileEvent((folder / name).as_uri(), kind)
+
+    deleted, created = lsp.FileChangeType.Deleted, lsp.FileChangeType.Created
+    async with editor(folder) as ed:
+        ed.open("train.py")
+        (folder / "model.py").write_text(MODEL, "utf-8")
+        ed.client.workspace_did_change_watched_files(
+            lsp.DidChangeWatchedFilesParams([said("model.py", lsp.FileChangeType.Changed)])
+        )
+        await ed.until(lambda: ed.codes("train.py") == ["TLN101"])
+        for old, new, codes in (("model.py", "net.py", []), ("net.py", "model.py", ["TLN101"])):
+            (folder / old).rename(folder / new)
+            ed.client.workspace_did_change_watched_files(
+                lsp.DidChangeWatchedFilesParams([said(old, deleted), said(new, created)])
+            )
+            await ed.until(lambda codes=codes: ed.codes("train.py") == codes)  # type: ignore[misc]
+
+
+@in_loop
 async def test_pulled_diagnostics_are_not_pushed(tree: Tree) -> None:
     folder = tree({"a.py": BAD})
     async with editor(folder, capabilities(pull=True)) as ed:
@@ -254,12 +287,59 @@ async def test_what_the_settings_leave_out_is_not_told_and_they_are_read_again(t
         await ed.until(lambda: any('did you mean "ignore"' in each.message for each in ed.client.messages))
 
 
+def workspace_folder(folder: Path) -> lsp.WorkspaceFolder:
+    return lsp.WorkspaceFolder(folder.as_uri(), folder.name)
+
+
+@in_loop
+async def test_wrong_settings_of_one_folder_keep_no_other_from_being_linted(tree: Tree) -> None:
+    folder = tree({"one/torchlint.toml": "", "one/a.py": BAD, "two/b.py": BAD})
+    async with editor(folder) as ed:
+        both = [workspace_folder(folder / "one"), workspace_folder(folder / "two")]
+        change = lsp.WorkspaceFoldersChangeEvent(both, [workspace_folder(folder)])
+        ed.client.workspace_did_change_workspace_folders(lsp.DidChangeWorkspaceFoldersParams(change))
+        ed.open("one/a.py")
+        await ed.until(lambda: ed.codes("one/a.py") == ["TLN101"])
+        (folder / "one" / "torchlint.toml").write_text("ignor = 1\n", "utf-8")
+        ed.open("two/b.py")
+        await ed.until(lambda: ed.codes("two/b.py") == ["TLN101"])
+        ed.replace("one/a.py", 0, 0, "# what was found before stays, and moves\n")
+        await ed.until(lambda: [each.range.start.line for each in ed.pushed("one/a.py")] == [8])
+        (message,) = [each.message for each in ed.client.messages]
+        assert 'did you mean "ignore"' in message
+        (folder / "one" / "torchlint.toml").write_text('ignore = ["TLN101"]\n', "utf-8")
+        ed.save("two/b.py")
+        await ed.until(lambda: ed.codes("one/a.py") == [])
+
+
 @in_loop
 async def test_options_of_the_editor_decide(tree: Tree) -> None:
     folder = tree({"a.py": BAD})
     async with editor(folder, capabilities(pull=True), {"ignore": ["TLN101"]}) as ed:
         ed.open("a.py")
         assert await ed.pull("a.py") == []
+
+
+@in_loop
+async def test_options_of_the_editor_change(tree: Tree) -> None:
+    async with editor(tree({"a.py": BAD}), capabilities(pull=True), {"ignor": ["TLN101"]}) as ed:
+        ed.open("a.py")
+        assert [str(each.code) for each in await ed.pull("a.py")] == ["TLN101"], "wrong options are told, and left out"
+
+        def changed(settings: Any) -> None:
+            ed.client.workspace_did_change_configuration(lsp.DidChangeConfigurationParams(settings))
+
+        changed({"torchlint": {"ignore": ["TLN101"]}, "other": {"ignor": 1}})
+        assert await ed.pull("a.py") == []
+        for settings in (None, {"other": 1}, {"torchlint": {"ignore": 1}}):
+            changed(settings)
+            assert await ed.pull("a.py") == []
+        changed({"torchlint": {}})
+        assert [str(each.code) for each in await ed.pull("a.py")] == ["TLN101"]
+        assert [each.message.split(": ")[1:3] for each in ed.client.messages] == [
+            ["initializationOptions", "ignor"],
+            ["settings of the editor", "ignore"],
+        ]
 
 
 def test_a_new_file_and_a_file_without_a_folder_are_linted(tree: Tree) -> None:
