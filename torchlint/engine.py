@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from torchlint import data
 from torchlint.config import Selection, Settings
-from torchlint.diagnose import File, in_order
 from torchlint.diagnostics import Diagnostic, Place
 from torchlint.discover import STDIN
 from torchlint.inputs import Asked, Inputs, held, inputs_of
@@ -191,6 +190,7 @@ def _traced(
     if not os.path.exists(data.TRACE):
         return lint(asked, reader, settings, progress, coverage=coverage)
     from torchlint import observed  # noqa: PLC0415  # only where there is a trace
+    from torchlint.diagnose import in_order  # noqa: PLC0415  # as above
 
     trace = observed.load(asked.linted, reader.load)
     if trace is None:
@@ -215,6 +215,7 @@ def _traced(
 def _observed(place: Place, told: observed.Told, reader: Reader, settings: Settings) -> list[Diagnostic]:
     """A finding that only the trace made, if it is selected and not hidden."""
     from torchlint import suppress  # noqa: PLC0415  # compiles regular expressions
+    from torchlint.diagnose import File  # noqa: PLC0415  # only where there is a trace
 
     rules, selected = pages(settings)
     judge = File(place.path, reader, rules, selected, settings, {}, {})

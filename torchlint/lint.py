@@ -7,19 +7,16 @@ from contextlib import suppress as passing
 from typing import TYPE_CHECKING
 
 from torchlint.config import Selection, Settings
-from torchlint.diagnose import File, in_order
 from torchlint.diagnostics import Diagnostic, Problem, places_of
 from torchlint.inputs import Asked
 from torchlint.outcome import Progress, Report
-from torchlint.placing import covered, in_cells, locate_all, mentioned, repairs
-from torchlint.problems import internal, problem_of
 from torchlint.reader import Reader
-from torchlint.roots import analyse_roots, of_run
 from torchlint.selected import loss_words, pages
 from torchlint.sieve import Sifted, look_again, sift
 from torchlint.source import SourceError
 
 if TYPE_CHECKING:
+    from torchlint.coverage import Coverage
     from torchlint.findings import Finding
     from torchlint.kept import Kept
 
@@ -40,8 +37,13 @@ def lint(
     if not (sifted.roots or sifted.suppressing or settings.selectors):
         # The usual file of a hook or editor has no loss: it is done without pages, contracts or the analysis.
         read = len(files) - len(sifted.unreadable)
-        nothing = covered((), {}, reader) if coverage else None
+        nothing = _no_losses() if coverage else None
         return Report((), tuple(sifted.unreadable), read, incomplete=bool(sifted.unreadable), coverage=nothing)
+    from torchlint.diagnose import File, in_order  # noqa: PLC0415  # a file without losses needs none of it
+    from torchlint.placing import covered, in_cells, locate_all, mentioned, repairs  # noqa: PLC0415
+    from torchlint.problems import internal, problem_of  # noqa: PLC0415
+    from torchlint.roots import analyse_roots, of_run  # noqa: PLC0415
+
     if few and reader.keeper is not None:
         keeper = reader.keeper(settings)
         kept = keeper.load()
@@ -91,6 +93,12 @@ def lint(
     if keeper is not None and not any(problem.internal for problem in problems):
         keeper.save(_to_keep(report, reader))
     return report
+
+
+def _no_losses() -> Coverage:
+    from torchlint.coverage import Coverage  # noqa: PLC0415  # only where asked for
+
+    return Coverage(())
 
 
 def _to_keep(report: Report, reader: Reader) -> Kept:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from torchlint import config, rulebook
-from torchlint.cli import cli
+from torchlint.commands import cli
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
