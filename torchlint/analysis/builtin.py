@@ -83,7 +83,8 @@ def _enumerate(run: Interpreter, args: Args, node: ir.Node) -> Value:
     element, known = iteration.iterate(run, args.first())
     if known is not None:
         return Tuple(tuple(Tuple((Const(index), item)) for index, item in enumerate(known)))
-    return Items(Tuple((shapes.DIMENSION, element)))
+    last = iteration.last_items(run, args.first())
+    return Items(Tuple((shapes.DIMENSION, element)), last=tuple(Tuple((shapes.DIMENSION, item)) for item in last))
 
 
 def _zip(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -189,18 +190,34 @@ def _vars(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 
 def _definitions(run: Interpreter, owner: ModuleValue) -> list[Value]:
-    """The classes and functions of a module that one may ask for by a name from a setting, imported ones too."""
+    """The classes and functions of a module that one may ask for by a name from a setting, imported ones too.
+
+    Where the module says in `__all__` what it offers, they are those.
+    """
     info = imports.ensure(run, owner.path)
     found: dict[int, Value] = {}
-    for name in run.program.base.get(info.cell, {}):
+    bound = run.program.base.get(info.cell, {})
+    for name in _offered(run, bound.get("__all__", UNKNOWN)) or bound:
         if name.startswith("_"):
             continue
         for part in alternatives(imports.member(run, owner.path, name)):
             if isinstance(part, (Class, Function)):
                 found[id(part.node)] = part
-            elif isinstance(part, Extern) and (imports.is_loss_or_layer(run, part.name) or not is_library(part.name)):
+            elif isinstance(part, Extern) and (imports.is_loss_or_layer(run, part.name) or _may_be_model(part.name)):
                 found[hash(part.name)] = part
     return list(found.values()) if len(found) <= MAX_ALTERNATIVES else []
+
+
+def _offered(run: Interpreter, names: Value) -> list[str]:
+    """The names in a module's `__all__`; none if the code does not fix them."""
+    _, known = iteration.iterate(run, names)
+    texts = [part.value for part in known or () if isinstance(part, Const) and isinstance(part.value, str)]
+    return texts if len(texts) == len(known or ()) else []
+
+
+def _may_be_model(name: str) -> bool:
+    """Whether what a library calls so may be a model: no module that is imported whole, nothing of a library for all purposes."""
+    return "." in name and not is_library(name)
 
 
 def _setattr(run: Interpreter, args: Args, node: ir.Node) -> Value:

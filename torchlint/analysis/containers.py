@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torchlint.analysis import registries
 from torchlint.analysis.values import (
+    MOST_LAST,
     UNKNOWN,
     Const,
     Container,
@@ -35,11 +36,13 @@ ANY_KEY = "*"
 """The entry of a dict's cell that holds what may stand under keys which are not known."""
 
 
-def new_list(run: Interpreter, items: Sequence[Value] | None, element: Value) -> Container:
-    """A list with these items, or any number of `element`."""
+def new_list(
+    run: Interpreter, items: Sequence[Value] | None, element: Value, last: tuple[Value, ...] = ()
+) -> Container:
+    """A list with these items, or any number of `element`, the last ones of which are known."""
     cell = run.program.new_cell()
     known = items is not None and len(items) <= MAX_ITEMS
-    content = Tuple(tuple(items)) if known and items is not None else Items(element)
+    content = Tuple(tuple(items)) if known and items is not None else Items(element, last=last)
     run.heap.write(cell)[ITEMS] = content
     return Container(cell, "list")
 
@@ -139,13 +142,18 @@ def append(run: Interpreter, container: Container, values: Sequence[Value]) -> N
     for part in alternatives(list_contents(run, container)):
         if isinstance(part, Tuple) and len(part.items) + len(values) <= MAX_ITEMS:
             out.append(Tuple((*part.items, *values)))
-        elif isinstance(part, Tuple):
-            out.append(Items(union((*part.items, *values))))
-        elif isinstance(part, Items):
-            out.append(Items(union((part.element, *values))))
+        elif isinstance(part, (Tuple, Items)):
+            out.append(lengthened(part, values))
         else:
             out.append(Items(UNKNOWN))
     set_contents(run, container, union(out))
+
+
+def lengthened(part: Tuple | Items, values: Sequence[Value]) -> Items:
+    """A list of unknown length with these values at its end."""
+    items = part.items if isinstance(part, Tuple) else (part.element,)
+    last = part.items if isinstance(part, Tuple) else part.last
+    return Items(union((*items, *values)), last=(*last, *values)[-MOST_LAST:])
 
 
 def literal(text: str) -> object:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import conditions, frames, ir, iteration, shapes, targets
+from torchlint.analysis import conditions, frames, instances, ir, iteration, shapes, targets
 from torchlint.analysis.frames import Loop
 from torchlint.analysis.state import State, merge, written_since
-from torchlint.analysis.values import Const, Extern, Instance, Unknown, Value
+from torchlint.analysis.values import Const, Extern, Instance, Tuple, Unknown, Value
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -55,15 +55,25 @@ def _under(run: Interpreter, tests: conditions.Outcomes, then: Callable[[], None
 
 def for_(run: Interpreter, stmt: ir.For) -> None:
     """Each item in turn if few are known, else any number of any items."""
-    element, known = iteration.iterate(run, run.eval(stmt.iter))
+    over = run.eval(stmt.iter)
+    element, known = iteration.iterate(run, over)
     if known is not None and len(known) <= iteration.MAX_UNROLL and not _only_counts(stmt, known):
         _unrolled(run, stmt, known)
     else:
         if known is not None and _only_counts(stmt, known):
             element = shapes.DIMENSION
         _loop(run, stmt.body, lambda: targets.assign(run, stmt.target, element))
+        last = iteration.last_items(run, over)
+        if last and run.state is not None and all(map(_is_layer, last)):
+            # Of the layers that a network goes through, those that surely come last decide what comes out.
+            _unrolled(run, stmt, last)
     if run.state is not None:
         run.block(stmt.orelse)
+
+
+def _is_layer(item: Value) -> bool:
+    """Whether an item is a layer, or a layer and its number."""
+    return instances.is_model(item.items[1] if isinstance(item, Tuple) and len(item.items) == 2 else item)
 
 
 def _unrolled(run: Interpreter, stmt: ir.For, items: Sequence[Value]) -> None:

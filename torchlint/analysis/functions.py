@@ -142,7 +142,7 @@ def call_now(
         run.not_run(definition)
         return Unknown(f"result of {name}", invoke.source(args))
     needed = at is not None
-    if not quiet and _cannot_succeed(definition, args, function.receiver is not None):
+    if not quiet and cannot_succeed(definition, args, function.receiver is not None):
         return Unknown(f"call of {name} with missing arguments")
     at = at or run.ref(node)
     cell = program.new_cell()
@@ -194,14 +194,18 @@ def _decorated(run: Interpreter, frame: Frame, function: Function, definition: i
                 frame.autocast = frames.autocast_in(run.eval(node), frame.autocast)
 
 
-def _cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> bool:
-    """Whether a call lacks an argument, or has too many: it can only raise."""
+def cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> bool:
+    """Whether a call lacks an argument, has too many, or one of a name that is not asked for: it can only raise."""
     if args.rest is not None or args.others is not None:
         return False
     params = definition.params[1:] if is_method else definition.params
     places = [param for param in params if param.kind in ("positional", "any")]
     if len(args.positional) > len(places) and not any(param.kind == "*" for param in params):
         return True
+    wrapped = isinstance(definition, ir.FunctionDef) and bool(definition.decorators)
+    if not wrapped and not any(param.kind == "**" for param in params):
+        if not args.keywords.keys() <= {param.name for param in params}:
+            return True
     return any(
         param.default is None and param.kind in ("positional", "any", "keyword") and param.name not in args.keywords
         for param in [*places[len(args.positional) :], *(p for p in params if p.kind == "keyword")]

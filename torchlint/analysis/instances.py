@@ -167,24 +167,29 @@ def fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:
     for part in parts:
         if isinstance(part, Tuple) and not part.items and len(parts) > 1:
             continue
-        if not isinstance(part, Tuple):
-            element = part.element if isinstance(part, Items) else UNKNOWN
-            unknown = isinstance(element, Unknown)
-            results.append(UNKNOWN if unknown else _last_of(run, element, args.first(), node))
+        if not isinstance(part, Tuple) and not (isinstance(part, Items) and _in_sight(part)):
+            results.append(UNKNOWN)
             continue
+        layers = part.items if isinstance(part, Tuple) else (part,)
         current = args.first()
-        for layer in part.items:
+        for layer in layers:
             if isinstance(layer, Items):
-                current = _last_of(run, layer.element, current, node)
+                current = _some_of(run, layer, current, node)
             else:
                 current = invoke.call(run, layer, Args([current]), node)
         results.append(current)
     return union(results) if results else UNKNOWN
 
 
-def _last_of(run: Interpreter, element: Value, given: Value, node: ir.Node) -> Value:
-    """What any number of layers give: the last one decides, and which one it is of those that it may be is not known."""
-    before = Tensor(batched=is_batch(given))
-    if not all(isinstance(part, Instance) for part in alternatives_now(element)):
-        return before
-    return invoke.call(run, element, Args([before]), node)
+def _in_sight(layers: Items) -> bool:
+    return bool(layers.last) or not isinstance(layers.element, Unknown)
+
+
+def _some_of(run: Interpreter, layers: Items, given: Value, node: ir.Node) -> Value:
+    """What any number of layers give: the last one decides, and which one it is may not be known."""
+    current: Value = Tensor(batched=is_batch(given))
+    for layer in layers.last:
+        current = invoke.call(run, layer, Args([current]), node)
+    if not layers.last and all(isinstance(part, Instance) for part in alternatives_now(layers.element)):
+        return invoke.call(run, layers.element, Args([current]), node)
+    return current

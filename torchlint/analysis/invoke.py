@@ -74,17 +74,18 @@ class Judged:
 def _arguments(run: Interpreter, node: ir.Call) -> Args:
     """Evaluate a call's arguments; known lists and dicts are spread."""
     out = Args()
+    takes_layers = isinstance(node.func, (ir.Name, ir.Attribute)) and node.func.name == "Sequential"
     for argument in node.args:
         value = run.eval(argument.value)
         if argument.star == "*":
-            if is_pending(value):
+            if is_pending(value) and not takes_layers:  # of layers it is the order that counts
                 out.rest = UNKNOWN
                 continue
             element, known = iteration.iterate(run, value)
             if known is not None and out.rest is None:
                 out.positional.extend(known)
             elif out.rest is None and _is_list(value):
-                out.positional.append(Items(element))
+                out.positional.append(Items(element, last=iteration.last_items(run, value)))
             else:
                 out.rest = element
         elif argument.star == "**":
@@ -230,6 +231,7 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
     if len(parts) > 1:
         # None cannot be called: it is not what this call has.
         parts = tuple(each for each in parts if not (isinstance(each[0], Const) and each[0].value is None)) or parts
+        parts = tuple(each for each in parts if not _refuses(run, each[0], args)) or parts
     if len(parts) == 1:
         return call_one(run, parts[0][0], args, node)
     results: list[tuple[Value, Guard]] = []
@@ -246,6 +248,16 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
         # With another of the possibilities the call is right, and the same setting may have chosen the input.
         doubt(run, [judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard], node)
     return either(results)
+
+
+def _refuses(run: Interpreter, part: Value, args: Args) -> bool:
+    """Whether calling a function, or making an object of a class, can only raise with so many arguments, or of these names."""
+    if isinstance(part, Class):
+        part = attributes.class_attribute(run, part, "__init__") or part
+        args = args.behind(UNKNOWN)
+    if not isinstance(part, Function) or (isinstance(part.node, ir.FunctionDef) and part.node.decorators):
+        return False  # what wraps a function may take other arguments
+    return functions.cannot_succeed(part.node, args, part.receiver is not None)
 
 
 def _is_settled(value: Value) -> bool:

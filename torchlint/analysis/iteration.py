@@ -22,6 +22,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    common_end,
     is_pending,
     join,
     later,
@@ -44,6 +45,17 @@ def iterate(run: Interpreter, value: Value) -> tuple[Value, list[Value] | None]:
     # A list that a loop fills is empty before it: what it holds then is of no interest.
     filled = [part for part in parts if not (isinstance(part, Tuple) and not part.items)]
     return union([over_one(run, part)[0] for part in filled or parts]), None
+
+
+def last_items(run: Interpreter, value: Value) -> tuple[Value, ...]:
+    """What a list or tuple surely ends with, in order; nothing of what is none."""
+    parts: list[Value] = []
+    for part in alternatives(value):
+        if isinstance(part, Container) and part.kind != "dict":
+            parts.extend(alternatives(containers.list_contents(run, part)))
+        else:
+            parts.append(part)
+    return common_end(parts) if all(isinstance(part, (Tuple, Items)) for part in parts) else ()
 
 
 def over_one(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
@@ -106,6 +118,8 @@ def item(run: Interpreter, value: Value, index: int) -> Value:
         elif isinstance(part, Tuple):
             inside = -len(part.items) <= index < len(part.items)
             out.append(part.items[index] if inside else UNKNOWN)
+        elif isinstance(part, Items):
+            out.append(_item_of(part, index))
         elif isinstance(part, Container) and part.kind != "dict":
             out.append(_item_of_list(run, part, index))
         elif isinstance(part, Unknown):
@@ -126,10 +140,14 @@ def _item_of_list(run: Interpreter, part: Container, index: int) -> Value:
             if -len(content.items) <= index < len(content.items):
                 out.append(content.items[index])
         elif isinstance(content, Items):
-            out.append(content.element)
+            out.append(_item_of(content, index))
         else:
             out.append(UNKNOWN)
     return union(out) if out else UNKNOWN
+
+
+def _item_of(part: Items, index: int) -> Value:
+    return part.last[index] if -len(part.last) <= index < 0 else part.element
 
 
 def take_out(run: Interpreter, container: Container, number: int | None) -> None:
@@ -140,6 +158,8 @@ def take_out(run: Interpreter, container: Container, number: int | None) -> None
             items = list(content.items)
             del items[number]
             out.append(Tuple(tuple(items)))
+        elif isinstance(content, Items) and number == -1:
+            out.append(Items(content.element, last=content.last[:-1]))
         else:
             out.append(Items(over_one(run, content)[0]))
     containers.set_contents(run, container, union(out))
@@ -163,7 +183,8 @@ def extend(run: Interpreter, container: Container, values: Value) -> None:
     before, _ = iterate(run, container)
     several = alternatives(containers.list_contents(run, container))
     empty = all(isinstance(part, Tuple) and not part.items for part in several)
-    containers.set_contents(run, container, Items(element if empty else join(before, element)))
+    joined = element if empty else join(before, element)
+    containers.set_contents(run, container, Items(joined, last=last_items(run, values)))
 
 
 def added(run: Interpreter, op: str, left: Value, right: Value) -> Value | None:
@@ -179,7 +200,7 @@ def added(run: Interpreter, op: str, left: Value, right: Value) -> Value | None:
         items = [*known_first, *known_second] if known_first is not None and known_second is not None else None
         if isinstance(a, Tuple) and items is not None:
             return Tuple(tuple(items))
-        return containers.new_list(run, items, join(first, second))
+        return containers.new_list(run, items, join(first, second), last_items(run, b))
     if op == "*" and sequences[0] and not isinstance(b, Tensor):
         return containers.new_list(run, None, iterate(run, a)[0])
     if any(sequences):

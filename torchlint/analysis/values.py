@@ -6,7 +6,7 @@ a finding is certain only if all of them are wrong, so none may be dropped in si
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -314,10 +314,11 @@ class Size(Value, frozen=True, eq=False):
 
 
 class Items(Value, frozen=True, eq=False):
-    """Something that is iterated: any number of `element`, or `count` of them."""
+    """Something that is iterated: any number of `element`, or `count` of them, of which those in `last` are surely the last."""
 
     element: Value
     count: int | None = None
+    last: tuple[Value, ...] = ()
 
 
 class Partial(Value, frozen=True, eq=False):
@@ -482,7 +483,7 @@ def union(values: Iterable[Value]) -> Value:
     if not parts:
         return UNKNOWN
     if len(parts) > MAX_ALTERNATIVES or any(part is TOO_MANY for part in parts):
-        return TOO_MANY
+        return _too_many(parts)
     return Union(tuple(parts))
 
 
@@ -505,8 +506,13 @@ def either(pairs: Iterable[tuple[Value, Guard]]) -> Value:
     if not parts:
         return UNKNOWN
     if len(parts) > MAX_ALTERNATIVES or any(part is TOO_MANY for part in parts):
-        return TOO_MANY
+        return _too_many(parts)
     return Union(tuple(parts), tuple(guards) if any(guards) else ())
+
+
+def _too_many(parts: Sequence[Value]) -> Value:
+    """More possibilities than are told apart: of lists of different lengths it is still known what is in them."""
+    return one_list(parts) if all(isinstance(part, (Tuple, Items)) for part in parts) else TOO_MANY
 
 
 def _add(parts: list[Value], part: Value) -> int:
@@ -581,8 +587,30 @@ def _merge_tuples(a: Tuple, b: Tuple) -> Value | None:
 
 
 def _merge_items(a: Items, b: Items) -> Value | None:
-    element = join(a.element, b.element)
-    return a if element is a.element and a.count == b.count else Items(element, a.count if a.count == b.count else None)
+    element, last = join(a.element, b.element), common_end((a, b))
+    unchanged = len(last) == len(a.last) and all(x is y for x, y in zip(last, a.last, strict=True))
+    if element is a.element and a.count == b.count and unchanged:
+        return a
+    return Items(element, a.count if a.count == b.count else None, last)
+
+
+MOST_LAST = 8
+"""So many items at the end of a list of unknown length are kept apart."""
+
+
+def common_end(parts: Sequence[Value]) -> tuple[Value, ...]:
+    """The items that a list ends with whichever of these possibilities it is. What is filled later is empty at first."""
+    ends = [part.items if isinstance(part, Tuple) else part.last if isinstance(part, Items) else () for part in parts]
+    filled = [end for part, end in zip(parts, ends, strict=True) if end or not isinstance(part, Tuple)]
+    length = min([MOST_LAST, *map(len, filled)]) if filled else 0
+    return tuple(union([end[index] for end in filled]) for index in range(-length, 0))
+
+
+def one_list(parts: Sequence[Value]) -> Items:
+    """One list for several that are possible, all of them Tuples or Items."""
+    items = [item for part in parts if isinstance(part, Tuple) for item in part.items]
+    items += [part.element for part in parts if isinstance(part, Items)]
+    return Items(union(items) if items else UNKNOWN, last=common_end(parts))
 
 
 def _merge_functions(a: Function, b: Function) -> Value | None:
