@@ -122,8 +122,8 @@ def check(**options: Any) -> int:
     What .gitignore and the settings leave out is taken only if it is named itself. A file that may call a loss and has more
     than 1 MB of Python code is refused. '# torchlint: ignore[CODE] reason' or '# noqa: CODE' hides a finding of its line.
 
-    Exit code 0: nothing found; 1: findings, or files that are no valid Python; 2: a path that cannot be read, wrong usage or
-    settings, or a defect of torchlint.
+    Exit code 0: nothing found but notes; 1: errors or warnings, or files that are no valid Python; 2: a path that cannot be
+    read, wrong usage or settings, or a defect of torchlint.
     """
 
     return checking.check(checking.Options(**options))

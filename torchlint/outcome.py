@@ -39,8 +39,9 @@ class Report(NamedTuple):
 
     @property
     def exit_code(self) -> int:
-        """0: clean; 1: diagnostics, or a file that is no valid Python; 2: something could not be linted."""
-        return 2 if self.incomplete else int(bool(self.diagnostics or self.problems))
+        """0: clean but for notes; 1: diagnostics, or a file that is no valid Python; 2: something could not be linted."""
+        wrong = any(each.severity != "info" for each in self.diagnostics)
+        return 2 if self.incomplete else int(wrong or bool(self.problems))
 
 
 class Fixed(NamedTuple):

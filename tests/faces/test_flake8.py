@@ -64,15 +64,13 @@ def test_standard_input(tree: Tree, flake8: Flake8) -> None:
 
 
 def test_options_of_flake8(tree: Tree, flake8: Flake8) -> None:
-    harmless = (
-        "from torch import nn\n\n\ndef f(x, y):\n    return nn.CrossEntropyLoss()(nn.functional.log_softmax(x, 1), y)\n"
-    )
-    tree({"a.py": BAD, "b.py": BAD, "off.py": harmless})
+    saturating = "from torch import nn\n\n\ndef f(x, y):\n    return nn.BCELoss()(nn.functional.sigmoid(x), y)\n"
+    tree({"a.py": BAD, "b.py": BAD, "off.py": saturating})
     both = {("a.py", 8, 12, "TLN101"), ("b.py", 8, 12, "TLN101")}
-    off = {("off.py", 5, 12, "TLN107")}
+    off = {("off.py", 5, 12, "TLN109")}
     assert told(flake8()) == both
     assert flake8("--select=E,F").code == 0
-    assert told(flake8("--extend-select=TLN107")) == both | off
+    assert told(flake8("--extend-select=TLN109")) == both | off
     assert told(flake8("--select=E,F,TLN", "--per-file-ignores=a.py:TLN1")) == {("b.py", 8, 12, "TLN101")}
 
 

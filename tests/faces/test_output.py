@@ -106,6 +106,13 @@ def test_exit_codes_and_what_goes_where(tree: Tree, torchlint: Run) -> None:
     assert torchlint("check", "good.py", "-q") == (0, "", "")
     assert torchlint("check", "bad.py").code == 1
     assert torchlint("check", "bad.py", "--exit-zero").code == 0
+    tree(
+        {
+            "note.py": "from torch.nn.functional import cross_entropy\n\n\ndef f(x, y):\n    return cross_entropy(x.log_softmax(1), y)\n"
+        }
+    )
+    noted = torchlint("check", "note.py")
+    assert noted.code == 0 and "info[TLN107]" in noted.out
     assert torchlint("check", "bad.py", "nowhere", "--exit-zero").code == 2
     assert torchlint("check", "--output-format", "xml").code == 2
     assert torchlint("nonsense").code == 2
