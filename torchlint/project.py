@@ -100,21 +100,21 @@ class Project:
         if self._importing is None:
             self._importing = {}
             for path in self.paths:
-                for word in {word for line in _IMPORT_LINE.findall(self._text(path)) for word in _WORD.findall(line)}:
+                for word in {word for line in _IMPORT_LINE.findall(self.text(path)) for word in _WORD.findall(line)}:
                     self._importing.setdefault(word, []).append(path)
         return self._importing
 
     def _uses(self, path: str, names: frozenset[str], modules: Iterable[str]) -> bool:
-        data = self._text(path)
+        data = self.text(path)
         return bool(names and not names.isdisjoint(_WORD.findall(data))) or any(
             _looked_up(data, module) for module in modules
         )
 
     def looks_up(self, path: str, module: str) -> bool:
         """Whether a file looks up a name in a module that no text of its own fixes. A search in its text."""
-        return _looked_up(self._text(path), module)
+        return _looked_up(self.text(path), module)
 
-    def _text(self, path: str) -> str:
+    def text(self, path: str) -> str:
         """The text of a file, not decoded properly; empty if it cannot be read."""
         try:
             return self._load(path).decode("latin-1")

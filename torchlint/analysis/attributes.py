@@ -215,6 +215,16 @@ def lacks_method(run: Interpreter, part: Value, name: str) -> bool:
     return not known and not any(_setters(run, cls, name) for cls in linearise(part.cls))
 
 
+def may_have(run: Interpreter, cls: Class, name: str) -> bool:
+    """Whether objects of a class of the project have an attribute, as far as its code and that of torch tell."""
+    known = name in _MODULE_METHODS or name in ("module", "training", "forward", "device", "hooks")
+    return (
+        known
+        or class_attribute(run, cls, name) is not None
+        or any(_setters(run, each, name) for each in linearise(cls))
+    )
+
+
 def class_attribute(run: Interpreter, cls: Class, name: str) -> Value | None:
     """An attribute of a class or of its bases in the project."""
     for item in linearise(cls):

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import attributes, containers, externs, frames, imports, instances, invoke, ir, uncalled
+from torchlint.analysis import (
+    attributes,
+    containers,
+    externs,
+    frames,
+    imports,
+    instances,
+    invoke,
+    ir,
+    standins,
+    uncalled,
+)
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.frames import Frame
 from torchlint.analysis.state import INIT, merge
@@ -178,6 +189,8 @@ def call_now(
         run.heap.drop(cell)
     if needed:
         result = union(alternatives(result))
+    if isinstance(receiver, Instance) and receiver.id in program.standins:
+        result = standins.told(run, result, program.standins[receiver.id])
     return handed(result, StepRef(at, f"returned by `{name}`"))
 
 
@@ -383,6 +396,8 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
         made = _from_annotation(run, function, param.annotation)
         if made is not None:
             return made
+    if source == "parameter" and (found := standins.for_parameter(run, function, param)) is not None:
+        return found
     if "one_hot" in param.name.lower() or "onehot" in param.name.lower():
         # The one kind that names tell reliably; nothing else says what a function's caller encodes.
         return Tensor("one_hot", f"parameter {param.name}", batched=True)

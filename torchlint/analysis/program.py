@@ -24,7 +24,8 @@ from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
 
 if TYPE_CHECKING:
-    from torchlint.findings import Finding, NodeRef
+    from torchlint.analysis.standins import Candidate
+    from torchlint.findings import Finding, NodeRef, StepRef
     from torchlint.project import Project
 
 
@@ -93,6 +94,9 @@ class Program:
         self.completed: set[str] = set()
         self.registered: dict[str, set[str]] = {}
         self.reading = MAX_IMPORTS
+        self.candidates: dict[str, list[Candidate]] = {}
+        self.standins: dict[int, StepRef] = {}
+        """The objects that were taken for what a parameter stands for, and where."""
         self._cells = 0
         self._slots: dict[tuple[int, str], tuple[Unknown, int]] = {}
         self._canonical: dict[str, str] = {}
@@ -137,14 +141,19 @@ class Program:
 
     def only_shown(self, at: NodeRef) -> bool:
         """Whether the value of an expression is computed to be looked at, so that nothing learns from it."""
-        uses = self._uses.get(at.path)
+        uses = self.uses(at.path)
+        node = None if uses is None else uses.node.get(at.node)
+        return node is not None and uses is not None and only_shown(uses, node, self.contracts.op_methods)
+
+    def uses(self, path: str) -> Uses | None:
+        """Where the values of names go in a module that was read."""
+        uses = self._uses.get(path)
         if uses is None:
-            info = self.modules.get(at.path)
+            info = self.modules.get(path)
             if info is None or info.ir is None:
-                return False
-            uses = self._uses[at.path] = Uses(info.ir)
-        node = uses.node.get(at.node)
-        return node is not None and only_shown(uses, node, self.contracts.op_methods)
+                return None
+            uses = self._uses[path] = Uses(info.ir)
+        return uses
 
     def _load(self, path: str) -> ir.Module | None:
         if path not in self.roots:
@@ -199,7 +208,7 @@ class Program:
                         index.setdefault(name, []).append(method)
         return index
 
-    def registering(self, path: str, names: frozenset[str]) -> list[str]:
+    def importing(self, path: str, names: frozenset[str]) -> list[str]:
         """The files that import one of these names of a module, or the module and use one of them."""
         stem = os.path.basename(os.path.dirname(path) if os.path.basename(path) == "__init__.py" else path)
         modules = frozenset((stem.removesuffix(".py"),))

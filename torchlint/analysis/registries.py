@@ -85,7 +85,7 @@ def complete(run: Interpreter, container: Container) -> None:
         value = _made(name, bound)
         if isinstance(value, Container) or (isinstance(value, Instance) and WORD in value.cls.node.name.lower()):
             names.add(name)
-    for other in run.program.registering(path, frozenset(names)):
+    for other in run.program.importing(path, frozenset(names)):
         fuel = run.fuel
         imports.ensure(run, other)
         run.fuel = fuel

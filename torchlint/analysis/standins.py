@@ -1,0 +1,256 @@
+"""What may stand for a parameter that nobody in sight gives: the models and losses of the project that fit its use.
+
+A training function is often called from a file that is not there: a notebook, a script of the cluster, a package that is
+only partly checked. If the project has models of its own, and only these can be called as the function calls its `model`,
+then they are what it trains. All of them are kept as possibilities.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from torchlint.analysis import attributes, catalogue, functions, imports, instances, ir
+from torchlint.analysis.arguments import Args
+from torchlint.analysis.program import foreign_bases
+from torchlint.analysis.usage import Uses
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Class,
+    Container,
+    Extern,
+    Function,
+    Instance,
+    Items,
+    Lazy,
+    Tuple,
+    Union,
+    Value,
+    alternatives,
+    later,
+    union,
+)
+from torchlint.findings import NodeRef, StepRef
+
+if TYPE_CHECKING:
+    from torchlint.analysis.interpret import Interpreter
+
+Role = Literal["model", "loss"]
+
+_MODEL = re.compile(r"(?:\w+_)?(?:model|net|network)(?:_\w+|\d)?")
+_LOSS = re.compile(r"criteri(?:on|a)|(?:\w+_)?loss(?:_fn|_func|_function)?|compute_loss")
+
+MOST = 3
+"""More models than this that fit are a catalogue, of which one cannot tell what a function trains."""
+
+_LOSS_CLASS = re.compile("loss|criteri")
+
+_MOST_FILES = 400
+"""In projects of more files, nobody can tell that a model is the only one that fits."""
+
+_OWN_ARGUMENTS = 3
+"""A loss called with so many values is one of the project's: those of libraries take an input and a target."""
+
+
+class Candidate(NamedTuple):
+    """A class that a parameter may be an object of, and whether something in sight makes one."""
+
+    cls: Class
+    built: bool
+
+
+class _Call(NamedTuple):
+    """How a parameter is called: with so many values, and these keywords; None for a number that is not known."""
+
+    positional: int | None
+    keywords: frozenset[str]
+
+
+class _Use(NamedTuple):
+    """What a function does with a parameter: the ways it calls it, and the attributes that it reads or calls."""
+
+    calls: tuple[_Call, ...]
+    attributes: frozenset[str]
+
+
+def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> Value | None:
+    """What may stand for a parameter of a function that nobody in sight calls; None if that cannot be told."""
+    role: Role | None = "model" if _MODEL.fullmatch(param.name) else "loss" if _LOSS.fullmatch(param.name) else None
+    if role is None or len(run.program.project.paths) > _MOST_FILES or not _is_orphan(run, function):
+        return None
+    use = _use(run, function, param)
+    if not use.calls:
+        return None
+    if role == "loss" and any(call.positional is None or call.positional < _OWN_ARGUMENTS for call in use.calls):
+        return None
+    home = os.path.dirname(os.path.dirname(function.path))
+    fitting = [each for each in _candidates(run, role) if _is_under(each.cls.path, home) and _fits(run, each.cls, use)]
+    # Beside what is built in sight, the rest is left over.
+    fitting = [each for each in fitting if each.built] or fitting
+    if not 0 < len(fitting) <= (1 if role == "loss" else MOST):
+        return None
+    names = " or ".join(f"`{each.cls.node.name}`" for each in fitting)
+    step = StepRef(NodeRef(function.path, param.id), f"`{param.name}` is {names}: nothing else here fits its use")
+    return union([part for each in fitting for part in _made(run, each.cls, step, param)])
+
+
+def told(run: Interpreter, value: Value, step: StepRef) -> Value:
+    """What a model gives that was taken for a parameter's: all tensors in it with that step on their way."""
+    if isinstance(value, Lazy):
+        return later(lambda: told(run, union(alternatives(value)), step), value)
+    if isinstance(value, Union):
+        return Union(tuple(told(run, part, step) for part in value.alternatives), value.guards)
+    if isinstance(value, Tuple):
+        return Tuple(tuple(told(run, item, step) for item in value.items))
+    if isinstance(value, Items):
+        return Items(told(run, value.element, step), value.count)
+    if isinstance(value, Container):
+        entries = run.heap.write(value.id)
+        entries.update({key: told(run, item, step) for key, item in entries.items()})
+        return value
+    return functions.handed(value, step)
+
+
+def _is_under(path: str, folder: str) -> bool:
+    return not folder or path.startswith(folder + os.sep)
+
+
+# ---- who calls the function
+
+
+def _is_orphan(run: Interpreter, function: Function) -> bool:
+    """Whether nothing in the project names a function, or the class of a method, but its definition."""
+    if not isinstance(function.node, ir.FunctionDef):
+        return False
+    defined = function.node if function.owner is None else function.owner.node
+    info = run.program.module(function.path)
+    uses = run.program.uses(function.path)
+    if uses is None or info.defs.get(defined.name) is not defined:
+        return False
+    if defined.name in run.program.registered or _is_named(uses, defined):
+        return False
+    if function.owner is not None and _is_called_beside(function.owner.node, function.node):
+        return False
+    return not run.program.importing(function.path, frozenset((defined.name,)))
+
+
+def _is_named(uses: Uses, defined: ir.FunctionDef | ir.ClassDef) -> bool:
+    """Whether a module reads the name of a definition outside of it."""
+    inside = {node.id for node in uses.inside(defined)}
+    return any(
+        isinstance(node, ir.Name) and node.name == defined.name and node.id not in inside for node in uses.node.values()
+    )
+
+
+def _is_called_beside(cls: ir.ClassDef, method: ir.FunctionDef) -> bool:
+    """Whether another method of the class calls a method."""
+    return any(
+        isinstance(stmt, ir.FunctionDef) and stmt is not method and f".{method.name}" in stmt.words for stmt in cls.body
+    )
+
+
+# ---- how it is used
+
+
+def _use(run: Interpreter, function: Function, param: ir.Parameter) -> _Use:
+    """What a function, or the class whose attribute a parameter becomes, does with it."""
+    uses = run.program.uses(function.path)
+    assert uses is not None
+    assert isinstance(function.node, ir.FunctionDef)
+    found = [node for node in uses.inside(function.node) if isinstance(node, ir.Name) and node.name == param.name]
+    here: list[ir.Expr] = list(found)
+    kept = {name for node in found for name in _kept_as(uses, node)}
+    if kept and function.owner is not None:
+        here += [
+            node
+            for node in uses.inside(function.owner.node)
+            if isinstance(node, ir.Attribute) and node.name in kept and isinstance(node.value, ir.Name)
+        ]
+    calls: list[_Call] = []
+    read: set[str] = set()
+    for node in here:
+        above = uses.above(node)
+        func: ir.Node = above if isinstance(above, ir.Attribute) else node
+        name = func.name if func is not node and isinstance(func, ir.Attribute) else None
+        around = uses.above(func)
+        if isinstance(around, ir.Call) and around.func is func and name in (None, "forward"):
+            calls.append(_call(around))
+        elif name is not None:
+            read.add(name)
+    return _Use(tuple(calls), frozenset(read))
+
+
+def _kept_as(uses: Uses, node: ir.Name) -> Iterator[str]:
+    """The attributes that are set to a name: `self.model = model`, `self.net = net.to(device)`."""
+    stmt = uses.statement(node)
+    if isinstance(stmt, ir.Assign):
+        for target in stmt.targets:
+            if isinstance(target, ir.Attribute) and isinstance(target.value, ir.Name):
+                yield target.name
+
+
+def _call(node: ir.Call) -> _Call:
+    given = [argument for argument in node.args if argument.keyword is None and argument.star == ""]
+    spread = any(argument.star for argument in node.args)
+    keywords = frozenset(argument.keyword for argument in node.args if argument.keyword is not None)
+    return _Call(None if spread else len(given), keywords)
+
+
+# ---- what fits it
+
+
+def _candidates(run: Interpreter, role: Role) -> list[Candidate]:
+    """The modules of the project that are no part of another one: its models, or its losses."""
+    known = run.program.candidates.get(role)
+    if known is None:
+        known = run.program.candidates[role] = [
+            Candidate(part, model.built)
+            for model in catalogue.models(run.program.project)
+            if (role == "loss") is bool(_LOSS_CLASS.search(model.name.lower()))
+            for part in alternatives(imports.member(run, model.path, model.name))
+            if isinstance(part, Class) and part.path == model.path and _is_module(run, part)
+        ]
+    return known
+
+
+def _is_module(run: Interpreter, cls: Class) -> bool:
+    forward = attributes.class_attribute(run, cls, "forward")
+    named = (base.name for base in foreign_bases(cls) if isinstance(base, Extern))
+    return isinstance(forward, Function) and any(name.endswith(("Module", "Model")) for name in named)
+
+
+def _fits(run: Interpreter, cls: Class, use: _Use) -> bool:
+    """Whether a class has what is read of a parameter, and can be called as it is."""
+    forward = attributes.class_attribute(run, cls, "forward")
+    if not isinstance(forward, Function) or not all(_takes(forward, call) for call in use.calls):
+        return False
+    only_torch = all(isinstance(base, Extern) and base.name == "torch.nn.Module" for base in foreign_bases(cls))
+    return not only_torch or all(attributes.may_have(run, cls, name) for name in use.attributes)
+
+
+def _takes(forward: Function, call: _Call) -> bool:
+    names = {param.name for param in forward.node.params}
+    if not call.keywords <= names and not any(param.kind == "**" for param in forward.node.params):
+        return False
+    if call.positional is None:
+        return True
+    args = Args([UNKNOWN] * call.positional, dict.fromkeys(call.keywords, UNKNOWN))
+    return not functions.cannot_succeed(forward.node, args, is_method=True)
+
+
+def _made(run: Interpreter, cls: Class, step: StepRef, node: ir.Node) -> list[Value]:
+    """Objects of a class: as the functions beside it make them, else with any arguments."""
+    out: list[Value] = []
+    for stmt in run.program.module(cls.path).defs.values():
+        if isinstance(stmt, ir.FunctionDef) and cls.node.name in stmt.words:
+            maker = imports.member(run, cls.path, stmt.name)
+            if isinstance(maker, Function):
+                made = functions.call_now(run, maker, functions.unknown_args(run, maker), node, quiet=True)
+                out += [part for part in alternatives(made) if isinstance(part, Instance) and part.cls.node is cls.node]
+    out = out or [instances.construct(run, cls, None, node)]
+    for part in out:
+        if isinstance(part, Instance):
+            run.program.standins[part.id] = step
+    return out
