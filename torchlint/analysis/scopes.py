@@ -18,6 +18,10 @@ BUILTINS = frozenset(
 )
 
 
+_CUSTOMARY = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "optim": "torch.optim", "np": "numpy"}
+"""What these names stand for wherever a star that leads out of sight may have brought them."""
+
+
 def lookup(run: Interpreter, name: str) -> Value:
     """A name: local, of the functions around, global, imported with a star, built in."""
     state = run.heap
@@ -57,4 +61,6 @@ def global_name(run: Interpreter, name: str) -> Value:
                 return found
         elif isinstance(value, Extern) and imports.knows(run, f"{value.name}.{name}"):
             return Extern(run.program.canonical(f"{value.name}.{name}"))
+    if info.stars and name in _CUSTOMARY:
+        return Extern(_CUSTOMARY[name])
     return Unknown(f"name {name}")
