@@ -6,7 +6,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from torchlint.analysis import ir
+from torchlint.analysis import catalogue, ir
+from torchlint.analysis.catalogue import Model
 from torchlint.contracts import Contracts
 from torchlint.folders import Folders
 from torchlint.source import Source, SourceError, read_bytes
@@ -56,6 +57,7 @@ class Project:
         self._found: dict[tuple[str, str], str | None] = {}
         self._modules: dict[str, ir.Module] = {}
         self._importing: dict[str, list[str]] | None = None
+        self._models: tuple[Model, ...] | None = None
         self._mentioning: dict[tuple[frozenset[str], frozenset[str]], tuple[str, ...]] = {}
 
     def load(self, path: str) -> ir.Module:
@@ -68,6 +70,13 @@ class Project:
                 self._lower = lower
             module = self._modules[path] = self._lower(self.read(path).text, path)
         return module
+
+    def models(self) -> tuple[Model, ...]:
+        """The classes of the files of the run that are whole models; none if there are too many to tell."""
+        if self._models is None:
+            few = len(self.paths) <= catalogue.MOST_FILES
+            self._models = catalogue.models({path: self.text(path) for path in self.paths}, self.load) if few else ()
+        return self._models
 
     def size(self, path: str) -> int:
         """The size of a file in bytes; 0 if it cannot be told."""

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
-from torchlint.project import Project
 from torchlint.source import SourceError
 
 _CLASS = re.compile(r"^class[ \t]+(\w+)[ \t]*\([^)]*\w[^)]*\)", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
+MOST_FILES = 400
 _MOST_CLASSES = 200
 _MOST_BYTES = 400_000
-"""A project with more of them, or with more text that speaks of them, is not searched."""
+"""In a project of more files or classes, or with more text that speaks of them, nobody can tell which model is meant."""
 
 
 class Model(NamedTuple):
@@ -37,9 +37,11 @@ class _Mentions(msgspec.Struct):
     other: set[str]
 
 
-def models(project: Project) -> tuple[Model, ...]:
-    """The classes that may be modules and are no part, base or item of another; none if there are too many to tell."""
-    texts = {path: project.text(path) for path in project.paths}
+def models(texts: Mapping[str, str], load: Callable[[str], ir.Module]) -> tuple[Model, ...]:
+    """The classes that may be modules and are no part, base or item of another; none if there are too many to tell.
+
+    `texts` are the texts of all files, and `load` lowers one of them; it raises SourceError or ParseFailure.
+    """
     defined = [
         (path, name)
         for path, text in texts.items()
@@ -53,7 +55,7 @@ def models(project: Project) -> tuple[Model, ...]:
     mentions = _Mentions(set(), set(), set())
     for path in speaking:
         try:
-            module = project.load(path)
+            module = load(path)
         except (SourceError, ParseFailure):
             continue
         _collect(module.body, names, mentions)

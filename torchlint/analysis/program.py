@@ -24,7 +24,6 @@ from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
 
 if TYPE_CHECKING:
-    from torchlint.analysis.standins import Candidate
     from torchlint.findings import Finding, NodeRef, StepRef
     from torchlint.project import Project
 
@@ -94,7 +93,6 @@ class Program:
         self.completed: set[str] = set()
         self.registered: dict[str, set[str]] = {}
         self.reading = MAX_IMPORTS
-        self.candidates: dict[str, list[Candidate]] = {}
         self.standins: dict[int, StepRef] = {}
         """The objects that were taken for what a parameter stands for, and where."""
         self._cells = 0

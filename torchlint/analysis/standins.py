@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from torchlint.analysis import attributes, catalogue, functions, imports, instances, ir
+from torchlint.analysis import attributes, functions, imports, instances, ir
 from torchlint.analysis.arguments import Args
+from torchlint.analysis.catalogue import Model
 from torchlint.analysis.program import foreign_bases
 from torchlint.analysis.usage import Uses
 from torchlint.analysis.values import (
@@ -47,18 +48,11 @@ MOST = 3
 
 _LOSS_CLASS = re.compile("loss|criteri")
 
-_MOST_FILES = 400
-"""In projects of more files, nobody can tell that a model is the only one that fits."""
+_MOST_NEAR = 30
+"""Of so many classes near a function it is looked whether they fit."""
 
 _OWN_ARGUMENTS = 3
 """A loss called with so many values is one of the project's: those of libraries take an input and a target."""
-
-
-class Candidate(NamedTuple):
-    """A class that a parameter may be an object of, and whether something in sight makes one."""
-
-    cls: Class
-    built: bool
 
 
 class _Call(NamedTuple):
@@ -78,22 +72,30 @@ class _Use(NamedTuple):
 def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> Value | None:
     """What may stand for a parameter of a function that nobody in sight calls; None if that cannot be told."""
     role: Role | None = "model" if _MODEL.fullmatch(param.name) else "loss" if _LOSS.fullmatch(param.name) else None
-    if role is None or len(run.program.project.paths) > _MOST_FILES or not _is_orphan(run, function):
+    near = [] if role is None else [each for each in run.program.project.models() if _may_play(role, each, function)]
+    if role is None or not 0 < len(near) <= _MOST_NEAR or not _is_orphan(run, function):
         return None
     use = _use(run, function, param)
     if not use.calls:
         return None
     if role == "loss" and any(call.positional is None or call.positional < _OWN_ARGUMENTS for call in use.calls):
         return None
-    home = os.path.dirname(os.path.dirname(function.path))
-    fitting = [each for each in _candidates(run, role) if _is_under(each.cls.path, home) and _fits(run, each.cls, use)]
+    fitting = [each for each in near if (cls := _class(run, each)) is not None and _fits(run, cls, use)]
     # Beside what is built in sight, the rest is left over.
     fitting = [each for each in fitting if each.built] or fitting
     if not 0 < len(fitting) <= (1 if role == "loss" else MOST):
         return None
-    names = " or ".join(f"`{each.cls.node.name}`" for each in fitting)
+    names = " or ".join(f"`{each.name}`" for each in fitting)
     step = StepRef(NodeRef(function.path, param.id), f"`{param.name}` is {names}: nothing else here fits its use")
-    return union([part for each in fitting for part in _made(run, each.cls, step, param)])
+    classes = [cls for each in fitting if (cls := _class(run, each)) is not None]
+    return union([part for cls in classes for part in _made(run, cls, step, param)])
+
+
+def _may_play(role: Role, model: Model, function: Function) -> bool:
+    """Whether a class is named for the role, and stands beside the function or in a folder beside its own."""
+    home = os.path.dirname(os.path.dirname(function.path))
+    named = (role == "loss") is bool(_LOSS_CLASS.search(model.name.lower()))
+    return named and (not home or model.path.startswith(home + os.sep))
 
 
 def told(run: Interpreter, value: Value, step: StepRef) -> Value:
@@ -111,10 +113,6 @@ def told(run: Interpreter, value: Value, step: StepRef) -> Value:
         entries.update({key: told(run, item, step) for key, item in entries.items()})
         return value
     return functions.handed(value, step)
-
-
-def _is_under(path: str, folder: str) -> bool:
-    return not folder or path.startswith(folder + os.sep)
 
 
 # ---- who calls the function
@@ -201,18 +199,11 @@ def _call(node: ir.Call) -> _Call:
 # ---- what fits it
 
 
-def _candidates(run: Interpreter, role: Role) -> list[Candidate]:
-    """The modules of the project that are no part of another one: its models, or its losses."""
-    known = run.program.candidates.get(role)
-    if known is None:
-        known = run.program.candidates[role] = [
-            Candidate(part, model.built)
-            for model in catalogue.models(run.program.project)
-            if (role == "loss") is bool(_LOSS_CLASS.search(model.name.lower()))
-            for part in alternatives(imports.member(run, model.path, model.name))
-            if isinstance(part, Class) and part.path == model.path and _is_module(run, part)
-        ]
-    return known
+def _class(run: Interpreter, model: Model) -> Class | None:
+    """The class of a model, if it is certainly that and can be called."""
+    found = alternatives(imports.member(run, model.path, model.name))
+    cls = found[0] if len(found) == 1 else None
+    return cls if isinstance(cls, Class) and cls.path == model.path and _is_module(run, cls) else None
 
 
 def _is_module(run: Interpreter, cls: Class) -> bool:
