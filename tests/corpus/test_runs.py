@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus.test_idioms import PAGES
-from torchlint import engine, testing
+from torchlint import sieve, testing
 from torchlint.config import Settings
 from torchlint.diagnostics import Diagnostic
 from torchlint.engine import check_texts
@@ -46,6 +46,6 @@ def test_the_byte_search_misses_nothing(page: testing.Page, monkeypatch: pytest.
     def everything(words: frozenset[bytes], methods: Iterable[str] = ()) -> Callable[[bytes], bool]:
         return lambda data: True
 
-    monkeypatch.setattr(engine, "searcher", everything)
+    monkeypatch.setattr(sieve, "searcher", everything)
     for title, files in projects(page):
         assert set(told(files)) <= set(found[title]), title
