@@ -222,12 +222,8 @@ def _fits(run: Interpreter, cls: Class, use: _Use) -> bool:
 
 
 def _takes(forward: Function, call: _Call) -> bool:
-    names = {param.name for param in forward.node.params}
-    if not call.keywords <= names and not any(param.kind == "**" for param in forward.node.params):
-        return False
-    if call.positional is None:
-        return True
-    args = Args([UNKNOWN] * call.positional, dict.fromkeys(call.keywords, UNKNOWN))
+    given = [UNKNOWN] * (call.positional or 0)
+    args = Args(given, dict.fromkeys(call.keywords, UNKNOWN), UNKNOWN if call.positional is None else None)
     return not functions.cannot_succeed(forward.node, args, is_method=True)
 
 
