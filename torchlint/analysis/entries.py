@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from torchlint.analysis import attributes, functions, imports, instances, ir, uncalled
+from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
 from torchlint.analysis.frames import Frame
 from torchlint.analysis.interpret import Interpreter
@@ -137,6 +137,7 @@ class Entries:
         try:
             info = imports.ensure(self.interpreter, path)
             if info.ir is not None:
+                self.program.open |= exported.names(self.interpreter, info)
                 self._functions(info)
         except RecursionError:
             pass

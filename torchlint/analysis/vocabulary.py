@@ -95,6 +95,8 @@ class Vocabulary:
             elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
                 if stmt.value is not None and self._may_be_loss(stmt.value):
                     self._targets(stmt, scope)
+            elif isinstance(stmt, ir.ImportFrom):
+                self._renamed(stmt)
             elif type(stmt) in BLOCKS:
                 for block in BLOCKS[type(stmt)](stmt):
                     self._block(block, scope)
@@ -125,6 +127,15 @@ class Vocabulary:
             return not self._losses.isdisjoint(stmt.words)
         as_attribute = isinstance(stmt, ir.FunctionDef) and any(map(_is_property, stmt.decorators))
         return as_attribute and stmt.name not in _PARTS and not self.words.isdisjoint(stmt.words)
+
+    def _renamed(self, stmt: ir.ImportFrom) -> None:
+        """Take in the new names of imported losses."""
+        for alias in stmt.names:
+            if alias.bound is not None and alias.name in self._losses:
+                self._losses |= _as_read(alias.bound)
+                self._near |= _as_read(alias.bound)
+            if alias.bound is not None and alias.name in self.words:
+                self.words |= _as_read(alias.bound)
 
     def _targets(self, stmt: ir.Assign | ir.AnnAssign, scope: str) -> None:
         for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
