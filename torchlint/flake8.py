@@ -1,8 +1,7 @@
 """The flake8 plugin: what `torchlint check` finds in the paths that flake8 was given, told file by file.
 
-A finding depends on other files than its own, so a flake8 process lints all paths at once, when its first file is due or,
-where the processes of `--jobs` are forked, before that: they share what was found. flake8 itself applies its options and
-`# noqa` to what is told.
+A finding depends on other files than its own, so all paths are linted at once, before flake8 looks at the first file: its
+processes share what was found. flake8 itself applies its options and `# noqa` to what is told.
 """
 
 from __future__ import annotations
@@ -11,8 +10,10 @@ import argparse
 import io
 import multiprocessing
 import os
+import sys
 import tokenize
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from flake8 import exceptions, utils
@@ -20,12 +21,18 @@ from flake8 import exceptions, utils
 from torchlint import __version__
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from torchlint.config import Settings
     from torchlint.diagnostics import Diagnostic
     from torchlint.outcome import Report
 
 NOT_LINTED = "TLN000"
 """The code for a file that torchlint could not read though Python can."""
+
+
+SHARED = "TORCHLINT_FLAKE8_FOUND"
+"""The variable that tells flake8's processes, where they are started afresh, of the file with what was found."""
 
 
 class Told(NamedTuple):
@@ -62,17 +69,20 @@ class Checker:
 
     @classmethod
     def parse_options(cls, options: argparse.Namespace) -> None:
-        """Take flake8's options. Given paths, lint them now if processes are going to be forked."""
+        """Take flake8's options, and lint the paths now if they are known: where flake8 is a program, and no library."""
         cls.options, cls.known = options, None
-        if options.filenames and multiprocessing.get_start_method() == "fork":
-            cls.found()
+        if "-" not in options.filenames and _is_program():
+            found = cls.found()
+            if multiprocessing.get_start_method() != "fork":
+                _share(_asked(options), found)
 
     @classmethod
     def found(cls) -> Found:
         """What was found; flake8's programming interface may change the paths from one use to the next."""
         asked = _asked(cls.options)
         if cls.known is None or cls.known[0] != asked:
-            cls.known = asked, _find(asked)
+            shared = _shared(asked)
+            cls.known = asked, _find(asked, _jobs(cls.options)) if shared is None else shared
         return cls.known[1]
 
     def run(self) -> Iterator[tuple[int, int, str, type]]:
@@ -89,7 +99,55 @@ def _asked(options: argparse.Namespace) -> _Asked:
     return _Asked(paths, options.stdin_display_name or "stdin", not options.disable_noqa, ours)
 
 
-def _find(asked: _Asked) -> Found:
+def _is_program() -> bool:
+    """Whether flake8's command is being run: only then are the paths among its options."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "flake8.main.cli":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    """How many processes flake8 may use."""
+    return int(multiprocessing.cpu_count() if options.jobs.is_auto else max(1, options.jobs.n_jobs))
+
+
+def _share(asked: _Asked, found: Found) -> None:
+    """Leave what was found to processes that share no memory with this one, as long as it runs."""
+    import atexit  # noqa: PLC0415  # not where processes are forked
+    import json  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
+    with suppress(OSError), tempfile.NamedTemporaryFile("w", suffix=".json", delete=False) as file:
+        json.dump([asked, found], file)
+        os.environ[SHARED] = file.name
+        atexit.register(_forget, file.name)
+
+
+def _forget(path: str) -> None:
+    with suppress(OSError):
+        os.unlink(path)
+
+
+def _shared(asked: _Asked) -> Found | None:
+    """What the process that started this one has found; None if it was asked for something else."""
+    if SHARED not in os.environ or multiprocessing.parent_process() is None:
+        return None
+    import json  # noqa: PLC0415  # as above
+
+    try:
+        with open(os.environ[SHARED], encoding="utf-8") as file:
+            theirs, found = json.load(file)
+    except (OSError, ValueError):
+        return None
+    if theirs != json.loads(json.dumps(asked)):
+        return None
+    return {path: [Told(*each) for each in told] for path, told in found.items()}
+
+
+def _find(asked: _Asked, jobs: int) -> Found:
     """Lint the paths. Settings that cannot be used end flake8 with one line."""
     from torchlint import engine  # noqa: PLC0415
     from torchlint.errors import UserError  # noqa: PLC0415
@@ -97,7 +155,7 @@ def _find(asked: _Asked) -> Found:
     stdin = _bytes(utils.stdin_get_value()) if "-" in asked.paths else None
     try:
         settings = _settings(asked, stdin is not None)
-        report = engine.check(asked.paths, settings, stdin=stdin, stdin_filename=asked.stdin_name)
+        report = engine.check(asked.paths, settings, stdin=stdin, stdin_filename=asked.stdin_name, jobs=jobs)
     except UserError as error:
         raise exceptions.ExecutionError(f"torchlint: {error}") from error
     return _by_file(report)

@@ -146,12 +146,15 @@ def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
     """Run flake8 in the folder, with the plugin registered as an installation of torchlint registers it."""
     installed = registered(tmp_path_factory.mktemp("installed"))
 
-    def run(*arguments: str, stdin: bytes = b"", python: str = "", folder: Path = tmp_path) -> Result:
+    def run(
+        *arguments: str, stdin: bytes = b"", python: str = "", folder: Path = tmp_path, path: Path | None = None
+    ) -> Result:
         program = ["-c", python] if python else ["-m", "flake8", "--max-line-length=999"]
+        places = [str(each) for each in (path, installed, ROOT) if each is not None]
         done = subprocess.run(
             [sys.executable, *program, *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "TMPDIR": str(path or installed)},
             input=stdin,
             capture_output=True,
             timeout=120,

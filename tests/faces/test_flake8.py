@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 from pathlib import Path
@@ -124,6 +125,35 @@ def test_a_tree_without_losses_imports_nothing_that_is_slow(tree: Tree, flake8: 
     assert "'torchlint.engine'" in modules
     for heavy in ("libcst", "msgspec", "rich", "click", "pathspec", "torchlint.analysis", "torchlint.rulebook"):
         assert f"'{heavy}'" not in modules
+
+
+WATCHED = """\
+import os, sys
+def note(event, arguments):
+    if event == "import" and arguments[0] == "torchlint.engine":
+        os.write(os.open({!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"linted\\n")
+sys.addaudithook(note)
+"""
+"""A start-up file of Python that takes down which processes come to lint."""
+
+
+@pytest.mark.parametrize("start", sorted(multiprocessing.get_all_start_methods()))
+@pytest.mark.parametrize("paths", [[], ["."]])
+def test_the_processes_of_a_run_share_one_analysis(
+    start: str, paths: list[str], tree: Tree, flake8: Flake8, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    notes, beside = tmp_path_factory.mktemp("notes") / "notes", tmp_path_factory.mktemp("beside")
+    (beside / "sitecustomize.py").write_text(WATCHED.format(str(notes)), "utf-8")
+    tree({f"{letter}.py": BAD for letter in "abcdef"})
+    code = (
+        "import multiprocessing\nfrom flake8.main.cli import main\n"
+        f"if __name__ == '__main__':\n    multiprocessing.set_start_method({start!r})\n"
+        f"    raise SystemExit(main(['--jobs=2', '--select=TLN', *{paths}]))\n"
+    )
+    result = flake8(python=code, path=beside)
+    assert told(result) == {(f"{letter}.py", 8, 12, "TLN101") for letter in "abcdef"}
+    assert notes.read_text("utf-8") == "linted\n"
+    assert not list(beside.glob("*.json"))
 
 
 def test_findings_need_no_libcst(tree: Tree, flake8: Flake8) -> None:
