@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,31 @@ def test_what_is_staged_is_linted_with_the_rest_of_the_project(tree: Tree, git: 
     assert (broken.returncode, "--> train.py:6:12" in broken.stdout) == (1, True), "the loss is in the unchanged file"
     assert "old.py" not in broken.stdout
     assert "old.py" in hook(git, "torchlint", "--all-files").stdout
+
+
+def test_what_is_staged_counts_and_not_what_was_edited_since(tree: Tree, git: Commit) -> None:
+    root = tree({"a.py": BAD, ".pre-commit-config.yaml": ""})
+    git("git", "add", ".")
+    tree({"a.py": GOOD + "\n\n# not staged\n"})
+    broken = hook(git, "torchlint")
+    assert (broken.returncode, "--> a.py:8:12" in broken.stdout) == (1, True)
+    assert hook(git, "torchlint-fix").returncode == 1
+    assert (root / "a.py").read_text("utf-8") == GOOD + "\n\n# not staged\n", "what is not staged is kept"
+    git("git", "add", ".")
+    tree({"a.py": BAD})
+    assert hook(git, "torchlint").returncode == 0
+
+
+def test_hooks_that_run_at_once_share_what_they_keep(tree: Tree, git: Commit) -> None:
+    root = tree({"model.py": SIGMOID, "train.py": TRAIN})
+    git("git", "add", ".")
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(lambda _: hook(git, "torchlint", "--all-files"), range(3)))
+    assert [(each.returncode, each.stdout.count("--> train.py:6:12")) for each in results] == [(1, 1)] * 3
+    assert not [path.name for path in (root / ".torchlint_cache").iterdir() if len(path.suffixes) > 1], (
+        "no half entries"
+    )
+    assert git("git", "status", "--short").stdout == "A  model.py\nA  train.py\n"
 
 
 def test_notebooks_and_other_files(tree: Tree, git: Commit) -> None:
