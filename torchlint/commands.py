@@ -35,6 +35,8 @@ def cli() -> None:
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run the command that the arguments name (None: those of the process), and give its exit code. Raises UserError."""
+    if completion.VARIABLE in os.environ:
+        completion.mend_fish()
     try:
         code = cli.main(args=arguments, prog_name="torchlint", standalone_mode=False)
     except click.exceptions.Abort:

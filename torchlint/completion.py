@@ -8,6 +8,19 @@ if TYPE_CHECKING:
     import click
     from click.shell_completion import CompletionItem
 
+VARIABLE = "_TORCHLINT_COMPLETE"
+"""What a shell sets when it asks."""
+
+
+def mend_fish() -> None:
+    """click's script for fish cuts what it is told at each comma: the rules before the last one, and half of the help."""
+    from click.shell_completion import FishComplete, add_completion_class  # noqa: PLC0415  # only when a shell asks
+
+    class Fish(FishComplete):
+        source_template = FishComplete.source_template.replace('split ","', 'split --max 1 ","')
+
+    add_completion_class(Fish)
+
 
 def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Leave it to the shell, which knows the files."""

@@ -206,9 +206,9 @@ def test_a_file_takes_the_report(output_format: str, tree: Tree, torchlint: Run)
     root = tree({"a.py": BAD, "empty/readme.txt": ""})
     shown = torchlint("check", "--output-format", output_format, "-q")
     assert shown.code == 1
-    written = torchlint("check", "--output-format", output_format, "-q", "--output-file", "report")
+    written = torchlint("check", "--output-format", output_format, "-q", "--output-file", "reports/new/report")
     assert (written.code, written.out) == (1, "")
-    assert (root / "report").read_text("utf-8") == shown.out
+    assert (root / "reports" / "new" / "report").read_text("utf-8") == shown.out
     assert torchlint("check", "--output-format", output_format, "empty").code == 0
     assert torchlint("check", "--output-format", output_format, "--statistics").code == 2
     assert torchlint("check", "--output-format", output_format, "--coverage").code == 2

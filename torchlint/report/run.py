@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -65,6 +66,7 @@ def write_report(report: Report, output: Output) -> None:
     else:
         text = _rendered(report, output, plain)
         try:
+            os.makedirs(os.path.dirname(output.file) or os.curdir, exist_ok=True)
             with open(output.file, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         except OSError as error:
