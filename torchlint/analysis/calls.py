@@ -215,6 +215,11 @@ class Backward(Event, frozen=True, eq=False, kw_only=True):
 
 def reduction_of(loss: Loss, options: Mapping[str, Value]) -> str | None:
     """The reduction that a loss's options ask for, the old flags included; None if the code does not fix it."""
+    return reduction_in(options, loss.reduction)
+
+
+def reduction_in(options: Mapping[str, Value], default: str | None = "mean") -> str | None:
+    """The reduction that options ask for, if nothing is said this one; None if the code does not fix it."""
     if "**" in options:
         return None
     flags = [_constant(options.get(name)) for name in ("size_average", "reduce")]
@@ -223,7 +228,7 @@ def reduction_of(loss: Loss, options: Mapping[str, Value]) -> str | None:
             return None
         average, reduce = flags
         return "none" if reduce is False else "sum" if average is False else "mean"
-    named = _constant(options.get("reduction"), loss.reduction)
+    named = _constant(options.get("reduction"), default)
     return named if isinstance(named, str) else None
 
 

@@ -109,6 +109,9 @@ def base_init(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -
         if loss is not None:
             made_loss = losses.make(run, loss, base.name, args, node)
             run.heap.write(instance.id)["<criterion>"] = made_loss
+        kept = losses.kept_by(base.name, loss, args)
+        if kept:
+            run.heap.write(instance.id).update(kept)
 
 
 def call(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -> Value:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir, shapes, wording
 from torchlint.analysis.arguments import Args
-from torchlint.analysis.calls import Construction, LossCall
+from torchlint.analysis.calls import Construction, LossCall, reduction_in
 from torchlint.analysis.values import (
     UNKNOWN,
+    Const,
     Criterion,
     Shape,
     Tensor,
@@ -40,6 +41,31 @@ def make(run: Interpreter, loss: Loss, name: str, args: Args, node: ir.Node) -> 
         training = run.frame.training
         run.record(Construction(at, spelled, training, loss=loss, args=options, positional=given))
     return Criterion(loss, options, spelled, Trail(StepRef(at, f"`{spelled}` is made")))
+
+
+_BASES = {
+    "_Loss": ("size_average", "reduce", "reduction"),
+    "_WeightedLoss": ("weight", "size_average", "reduce", "reduction"),
+}
+"""The arguments of the classes that torch's losses inherit from, and people's own."""
+
+_MERGED = ("size_average", "reduce")
+"""Old flags, of which the reduction is made."""
+
+
+def kept_by(name: str, loss: Loss | None, args: Args) -> dict[str, Value]:
+    """The attributes that the constructor of a loss of torch, or of a base class of one, leaves on the object."""
+    if not name.startswith("torch."):
+        return {}
+    params = loss.options if loss is not None else _BASES.get(name.rpartition(".")[2], ())
+    if not params or args.rest is not None or args.others is not None:
+        return {}
+    given = {**dict(zip(params, args.positional, strict=False)), **args.keywords}
+    reduction = reduction_in(given, "mean" if loss is None else loss.reduction)
+    kept = {key: value for key, value in given.items() if key in params and key not in _MERGED}
+    if reduction is not None and "reduction" in params:
+        kept["reduction"] = Const(reduction)
+    return kept
 
 
 def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> Value:
