@@ -77,9 +77,17 @@ def test_segmentation_stats() -> None:
 
 MEDICAL: dict[str, dict[str, Any]] = {
     "AttentionUnet": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2,)},
+    "AutoEncoder": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2, 2)},
     "BasicUNet": {"spatial_dims": 2, "features": (4, 4, 4, 4, 4, 4)},
+    "EfficientNetBN": {"model_name": "efficientnet-b0", "pretrained": False, "in_channels": 1, "num_classes": 2},
+    "FlexibleUNet": {"in_channels": 1, "out_channels": 2, "backbone": "efficientnet-b0"},
+    "Regressor": {"in_shape": (1, 64, 64), "out_shape": (2,), "channels": (4, 8), "strides": (2, 2)},
     "SegResNet": {"spatial_dims": 2},
+    "SwinUNETR": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "feature_size": 12},
+    "UNETR": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "img_size": (64, 64), "feature_size": 4}
+    | {"hidden_size": 48, "mlp_dim": 48, "num_heads": 4},
     "UNet": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2, "channels": (4, 8), "strides": (2,)},
+    "VNet": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2},
     **{f"DenseNet{n}": {"spatial_dims": 2, "in_channels": 1, "out_channels": 2} for n in (121, 169, 201, 264)},
     **{f"resnet{n}": {"spatial_dims": 2, "n_input_channels": 1, "num_classes": 2} for n in (10, 18, 34, 50)},
 }
@@ -95,6 +103,8 @@ def names_of(op: str) -> list[str]:
 def test_medical_networks(name: str) -> None:
     """Raw scores come out, for each class."""
     nets = pytest.importorskip("monai.networks.nets", exc_type=ImportError)
+    if "UNETR" in name:
+        pytest.importorskip("einops")
     scores = []
     for seed in range(3):
         torch.manual_seed(seed)
