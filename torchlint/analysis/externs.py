@@ -30,10 +30,15 @@ from torchlint.analysis.values import (
     Extern,
     Items,
     Layer,
+    Tensor,
     Tuple,
     Unknown,
     Value,
     alternatives,
+    cause_of,
+    is_pending,
+    later,
+    union,
 )
 from torchlint.contracts import Kind, Op
 
@@ -180,9 +185,34 @@ def _deepspeed_initialize(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return Tuple((args.get("model", 1) or UNKNOWN, args.get("optimizer", 2) or UNKNOWN, UNKNOWN, UNKNOWN))
 
 
+def _packed(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`pack_padded_sequence(input, lengths)`: the steps that are no padding. Its data and its first field are a tensor of them."""
+    given = args.get("input", 0) or UNKNOWN
+    if is_pending(given):
+        return later(lambda: _rows(given), given)
+    return _rows(given)
+
+
+def _rows(value: Value) -> Value:
+    """A tensor's rows, in another order and number."""
+    return union(
+        msgspec.structs.replace(part, shape=None, dim=None, squeezed=None, flattened=None)
+        if isinstance(part, Tensor)
+        else Unknown("packed steps", invoke.source(Args([part])), cause_of(part))
+        for part in alternatives(value)
+    )
+
+
+def _padded(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`pad_packed_sequence(sequence)`: the steps with padding, and the lengths."""
+    return Tuple((_packed(run, Args([args.get("sequence", 0) or UNKNOWN]), node), UNKNOWN))
+
+
 _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.utils.checkpoint.checkpoint": _checkpoint,
     "torch.nn.parallel.data_parallel": _data_parallel,
+    "torch.nn.utils.rnn.pack_padded_sequence": _packed,
+    "torch.nn.utils.rnn.pad_packed_sequence": _padded,
     "torch.nn.parallel": _data_parallel,  # as the module of the same name is spelled
     "apex.amp.initialize": _amp_initialize,
     "deepspeed.initialize": _deepspeed_initialize,
