@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ntpath
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
 from functools import wraps
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from lsprotocol import types as lsp
 
 from tests.faces.conftest import BAD, GOOD, ROOT, Tree
 from tests.faces.editor import capabilities, editor
+from torchlint.server import protocol
 from torchlint.server.session import WHOLE_AFTER
 
 MODEL = """\
@@ -342,19 +345,43 @@ async def test_options_of_the_editor_change(tree: Tree) -> None:
         ]
 
 
-def test_a_new_file_and_a_file_without_a_folder_are_linted(tree: Tree) -> None:
+def test_a_new_file_and_what_is_not_saved_yet_are_linted(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tree({"model.py": MODEL.replace("torch.sigmoid(self.last(x))", "self.last(x)")})
+    monkeypatch.chdir(folder)
+
     @in_loop
     async def run() -> None:
-        async with editor(tree({}), capabilities(pull=True)) as ed:
+        async with editor(folder, capabilities(pull=True)) as ed:
             ed.open("new.py", BAD)
             assert [str(each.code) for each in await ed.pull("new.py")] == ["TLN101"]
-            item = lsp.TextDocumentItem("untitled:Untitled-1", "python", 1, BAD)
-            ed.client.text_document_did_open(lsp.DidOpenTextDocumentParams(item))
-            asked = lsp.DocumentDiagnosticParams(lsp.TextDocumentIdentifier(item.uri))
-            report: Any = await ed.client.text_document_diagnostic_async(asked)
-            assert [each.code for each in report.items] == ["TLN101"]
+            ed.uris["unsaved"] = "untitled:Untitled-1"
+            ed.open("unsaved", TRAIN)
+            assert await ed.pull("unsaved") == []
+            ed.open("model.py", MODEL)
+            (told,) = await ed.pull("unsaved")
+            steps = {each.location.uri for each in told.related_information or ()}
+            assert steps == {ed.uri("unsaved"), ed.uri("model.py")}
+            ed.close("model.py")
+            (folder / "model.py").write_text(MODEL, "utf-8")
+            ed.replace("unsaved", 0, 0, "# saved in the other file, too\n")
+            (told,) = await ed.pull("unsaved")
+            assert {each.location.uri for each in told.related_information or ()} == steps
 
     run()
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("file:///c%3A/a%20b/%C3%A9%23.py", "c:\\a b\\é#.py"),
+        ("file:///C:/x/../y.py", "c:\\y.py"),
+        ("file://server/share/x.py", "\\\\server\\share\\x.py"),
+    ],
+)
+def test_uris_of_windows(uri: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygls.uris.IS_WIN", True)
+    monkeypatch.setattr(protocol, "os", SimpleNamespace(path=SimpleNamespace(abspath=ntpath.normpath)))
+    assert protocol.path_of(uri) == path
 
 
 @in_loop

@@ -38,9 +38,8 @@ def serve() -> int:
 
 
 def path_of(uri: str) -> str:
-    """The path of a file; what is not saved yet keeps its URI."""
-    path = to_fs_path(uri)
-    return uri if path is None else os.path.normpath(path)
+    """The path of a file; what is not saved yet counts as a file in the working folder, from which it may import."""
+    return os.path.abspath(to_fs_path(uri) or uri)
 
 
 # ---- beginning and end

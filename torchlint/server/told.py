@@ -109,7 +109,7 @@ class Teller(NamedTuple):
         if text is None or is_notebook(place.path):
             return None
         span = text.at(place.line, place.column), text.at(place.end_line, place.end_column)
-        return lsp.Location(Path(place.path).as_uri(), self.client.range(text, span))
+        return lsp.Location(Path(place.path).absolute().as_uri(), self.client.range(text, span))
 
     def _edit(self, edits: Iterable[Edit]) -> lsp.WorkspaceEdit | None:
         """Edits of files; None if a text was edited further, or is not open and no plain file."""
