@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torchlint import observed
 from torchlint.contracts import Contracts
 from torchlint.data import TRACE
-from torchlint.trace import ranks, runner
+from torchlint.trace import eager, ranks, runner
 from torchlint.trace.fake import STOPPED, Fake
 from torchlint.trace.limits import Limits, leave
 from torchlint.trace.overlay import Overlay
@@ -83,7 +83,7 @@ def trace(
     fake = Fake(session.recorder.homes, session.patches, give_up) if options.device == "fake" else None
     session.start()
     if limits is not None:
-        _run_eagerly(session)
+        eager.install(session.patches)
     if overlay is not None:
         overlay.install(session.patches)
         sys.dont_write_bytecode = True
@@ -93,20 +93,6 @@ def trace(
         fake.start()
     ended = runner.run(program, arguments)
     return report(ended.code)
-
-
-def _run_eagerly(session: Trace) -> None:
-    """Let compiled models run as they are written, so that their losses and activations are seen."""
-    import torch  # noqa: PLC0415
-
-    def eager(compile_: object) -> object:
-        def call(*args: object, **kwargs: object) -> object:
-            torch.compiler.set_stance("force_eager")  # imports the compiler, which few scripts need
-            return compile_(*args, **kwargs)  # type: ignore[operator]
-
-        return call
-
-    session.patches.replace(torch, "compile", eager)
 
 
 def _keep(data: dict[str, Any], home: str) -> None:

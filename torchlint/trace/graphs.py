@@ -11,8 +11,22 @@ from torchlint.trace.verdicts import Verdict
 
 _NODES = 64
 """So many nodes from the loss downwards are looked at: its own arithmetic, before the model begins."""
-_MEANT = ("Unsqueeze", "View", "UnsafeView", "Expand", "Index", "Slice")
-"""Below a difference they say that its shape was made for it: `a[:, None] - b[None]`."""
+_MEANT = (
+    "Unsqueeze",
+    "View",
+    "UnsafeView",
+    "Expand",
+    "Index",
+    "Slice",
+    "Sum",
+    "Mean",
+    "Amax",
+    "Amin",
+    "LinalgVectorNorm",
+)
+"""Below a difference they say that its shape was made for it: `a[:, None] - b[None]`, `a.sum(1, keepdim=True) - b`."""
+_LEAVES = 4096
+"""So many nodes are looked at for one that stands for a parameter."""
 
 
 def judge_backward(loss: torch.Tensor) -> Iterator[Verdict]:
@@ -24,39 +38,72 @@ def judge_backward(loss: torch.Tensor) -> Iterator[Verdict]:
                 "TLN403", "backward() on a tensor that no operation made: no parameter gets a gradient", words
             )
         return
-    for node in _nodes(loss.grad_fn):
-        found = _stretched(node)
+    for node, whole in _nodes(loss.grad_fn):
+        found = _stretched(node, whole)
         if found is not None:
-            inner, outer = found
+            inner, outer, what = found
             shown = f"[{', '.join(map(str, inner))}]"
             other = f"[{outer[0]}]" if len(inner) == 2 else f"[{outer[0]}, 1]"
-            words = {"loss": "this difference", "input": "the output", "input_shape": shown, "target_shape": other}
-            yield Verdict("TLN203", f"{shown} minus a constant gives {list(outer)} on the way to the loss", words)
+            words = {"loss": f"this {what}", "input": "the output", "input_shape": shown, "target_shape": other}
+            yield Verdict(
+                "TLN203", f"the {what} of {shown} and a constant is {list(outer)} on the way to the loss", words
+            )
             return
 
 
-def _nodes(root: Any) -> Iterator[Any]:
-    """Nodes from the root, nearest first."""
-    queue, seen = [root], {root}
+def reaches_parameter(loss: torch.Tensor) -> bool:
+    """Whether the graph of a loss leads to a parameter of a module; True where it is too large to tell."""
+    queue = [loss.grad_fn]
+    seen = set(queue)
     for node in queue:
-        yield node
-        for below, _ in node.next_functions:
-            if below is not None and below not in seen and len(queue) < _NODES:
+        if isinstance(getattr(node, "variable", None), torch.nn.Parameter):
+            return True
+        for below, _ in () if node is None else node.next_functions:
+            if below is not None and below not in seen:
                 seen.add(below)
                 queue.append(below)
+        if len(queue) > _LEAVES:
+            return True
+    return False
 
 
-def _stretched(node: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """The shape of an output [B, 1] or [B] and that of its difference from a constant, if that is [B, B]."""
-    if not node.name().startswith(("SubBackward", "RsubBackward")):
-        return None
+def _nodes(root: Any) -> Iterator[tuple[Any, bool]]:
+    """Nodes from the root, nearest first, and whether all that one gives goes into the loss entry by entry."""
+    queue, seen = [(root, True)], {root}
+    for node, whole in queue:
+        yield node, whole
+        shape = _shape(node, 0)
+        for below, number in node.next_functions:
+            if below is not None and below not in seen and len(queue) < _NODES:
+                seen.add(below)
+                queue.append((below, whole and shape in ((), _shape(below, number))))
+
+
+def _stretched(node: Any, whole: bool) -> tuple[tuple[int, ...], tuple[int, ...], str] | None:
+    """The shape of an output [B, 1] or [B] and that of its difference from a constant, if that is [B, B].
+
+    A product with a constant is one, too, if that is a vector and the whole of it goes into the loss (`y * log(p)`).
+    """
+    minus, times = (node.name().startswith(names) for names in (("SubBackward", "RsubBackward"), "MulBackward"))
     operands = [(below, number) for below, number in node.next_functions if below is not None]
-    if len(operands) != 1 or operands[0][0].name().startswith(_MEANT):
+    if not (minus or (times and whole)) or len(operands) != 1 or operands[0][0].name().startswith(_MEANT):
         return None
     inner, outer = _shape(*operands[0]), _shape(node, 0)
     if len(outer) != 2 or outer[0] != outer[1] or outer[0] < 2:
         return None
-    return (inner, outer) if inner in ((outer[0], 1), (outer[0],)) else None
+    column, vector = (outer[0], 1), (outer[0],)
+    if times and _constant(node) != {column: vector, vector: column}.get(inner):
+        return None
+    return (inner, outer, "difference" if minus else "product") if inner in (column, vector) else None
+
+
+def _constant(node: Any) -> tuple[int, ...] | None:
+    """The shape of the factor of a product that has no gradient."""
+    for name in ("_saved_other", "_saved_self"):
+        saved = getattr(node, name, None)
+        if isinstance(saved, torch.Tensor):
+            return tuple(saved.shape)
+    return None
 
 
 def _shape(node: Any, number: int) -> tuple[int, ...]:

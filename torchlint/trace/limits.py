@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sized
+from types import ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from torchlint.trace.imports import Watch
 from torchlint.trace.patches import Patches
 from torchlint.trace.progress import watch
 from torchlint.trace.recorder import Recorder
@@ -35,6 +37,8 @@ class Limits:
         self.lock = threading.Lock()
         self.taken: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self.stops = 0
+        self.patches: Patches | None = None
+        self.watch = Watch(self._trainer, {"lightning", "pytorch_lightning"})
 
     def install(self, patches: Patches) -> None:
         """Limit the batches of each loader's pass."""
@@ -45,6 +49,33 @@ class Limits:
             return Few(before.__get__(loader), limits.batches, last_batch(loader))
 
         patches.put(DataLoader, "_index_sampler", property(few))
+        self.patches = patches
+        self.watch.start()
+
+    def close(self) -> None:
+        """Limit what is imported from now on no more."""
+        self.watch.stop()
+
+    def _trainer(self, module: ModuleType) -> None:
+        """Lightning counts on the batches that a loader says it has: it validates and saves behind the last of them."""
+        if not module.__name__.endswith(".trainer.trainer"):
+            return
+
+        def made(original: Callable[..., None]) -> Callable[..., None]:
+            def init(trainer: Any, *args: Any, **kwargs: Any) -> None:
+                original(trainer, *args, **kwargs)
+                for stage in ("train", "val", "test", "predict"):
+                    name = f"limit_{stage}_batches"
+                    limit = getattr(trainer, name)
+                    if (isinstance(limit, float) and limit > 0) or limit > self.batches:
+                        setattr(trainer, name, self.batches)
+                if isinstance(trainer.val_check_interval, int) and trainer.val_check_interval > self.batches:
+                    trainer.val_check_interval = 1.0
+
+            return init
+
+        assert self.patches is not None
+        self.patches.replace(module.Trainer, "__init__", made)
 
     def stepped(self, optimizer: Any) -> None:
         """Called after each step of an optimizer; ends the program when one has made all that it may."""

@@ -7,13 +7,16 @@ which names are gone. Python's own functions on files are redirected, and the fe
 from __future__ import annotations
 
 import builtins
+import inspect
 import io
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -394,36 +397,92 @@ def _realpath(folder: str, lstat: Callable[..., os.stat_result]) -> str:
 
 
 def _redirect_libraries(overlay: Overlay, patches: Patches) -> Watch:
-    """torch.save writes in C++; what it loads by memory map is read there, too. safetensors does both."""
+    """Functions that write and read in C or C++, and those that took Python's own before they were redirected."""
     import torch  # noqa: PLC0415
+    from torch.jit._script import RecursiveScriptModule, ScriptModule  # noqa: PLC0415
 
-    def saves(original: Callable[..., Any]) -> Callable[..., Any]:
-        def save(obj: Any, f: Any, *args: Any, **kwargs: Any) -> Any:
-            return original(obj, overlay.writing(f, False) if _is_path(f) else f, *args, **kwargs)
+    def to(place: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Where the argument at this place is written to."""
+        return partial(_at, place=place, path=lambda given: overlay.writing(given, False))
 
-        return save
+    def of(place: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Where the argument at this place is read from."""
+        return partial(_at, place=place, path=overlay.reading)
 
-    def loads(original: Callable[..., Any]) -> Callable[..., Any]:
-        def load(f: Any, *args: Any, **kwargs: Any) -> Any:
-            return original(overlay.reading(f) if _is_path(f) else f, *args, **kwargs)
+    def database(given: Any) -> Any:
+        return given if given == ":memory:" or str(given).startswith("file:") else overlay.writing(given, True)
 
-        return load
-
-    def serializes(original: Callable[..., Any]) -> Callable[..., Any]:
-        def serialize_file(tensors: Any, filename: Any, *args: Any, **kwargs: Any) -> Any:
-            return original(tensors, overlay.writing(filename, False), *args, **kwargs)
-
-        return serialize_file
-
-    def safetensors(module: ModuleType) -> None:
-        # Its parts take these two functions over when they are imported.
+    def library(module: ModuleType) -> None:
+        # Parts of safetensors take these two functions over when they are imported.
         if module.__name__ == "safetensors":
-            patches.replace(module, "serialize_file", serializes)
-            patches.replace(module, "safe_open", loads)
+            patches.replace(module, "serialize_file", to(1))
+            patches.replace(module, "safe_open", of(0))
+        elif module.__name__ == "sqlite3":
+            patches.replace(module, "connect", partial(_at, place=0, path=database))
 
-    patches.replace(torch, "save", saves)
-    patches.replace(torch, "load", loads)
-    return Watch(safetensors, {"safetensors"})
+    class Writer(torch._C.PyTorchFileWriter):
+        def __init__(self, file: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(overlay.writing(file, False) if _is_path(file) else file, *args, **kwargs)
+
+    class Reader(torch._C.PyTorchFileReader):
+        def __init__(self, file: Any, *args: Any, **kwargs: Any) -> None:
+            super().__init__(overlay.reading(file) if _is_path(file) else file, *args, **kwargs)
+
+    patches.put(torch._C, "PyTorchFileWriter", Writer)
+    patches.put(torch._C, "PyTorchFileReader", Reader)
+    patches.replace(torch, "save", to(1))
+    patches.replace(torch, "load", of(0))
+    patches.replace(torch.jit, "load", of(0))
+    for holder in (
+        ScriptModule,
+        RecursiveScriptModule,
+        torch.jit.ScriptFunction,
+    ):  # the second's is a copy in the first
+        patches.replace(holder, "save", to(1))
+    patches.replace(torch.autograd.profiler.profile, "export_chrome_trace", to(1))
+    for name in ("close", "cleanup"):  # its functions have `os.unlink` as a default
+        patches.replace(tempfile._TemporaryFileCloser, name, _unlinking)  # type: ignore[attr-defined]
+    if (source := sys.modules.get("numpy.lib._datasource")) is not None:
+        openers = source._file_openers
+        openers._load()
+        patches.put(openers, "_file_openers", {**openers._file_openers, None: builtins.open})
+    for name in ("sqlite3", "safetensors"):
+        if name in sys.modules:
+            library(sys.modules[name])
+    return Watch(library, {"safetensors", "sqlite3"})
+
+
+def _at(original: Callable[..., Any], place: int, path: Callable[[Any], Any]) -> Callable[..., Any]:
+    """A function whose argument at a place is another path, if it is one."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > place:
+            if _is_path(args[place]):
+                args = (*args[:place], path(args[place]), *args[place + 1 :])
+        else:
+            name = _parameter(original, place)
+            if _is_path(kwargs.get(name)):
+                kwargs = {**kwargs, name: path(kwargs[name])}
+        return original(*args, **kwargs)
+
+    return call
+
+
+def _parameter(function: Callable[..., Any], place: int) -> str:
+    """The name of the parameter at a place, if it can be told."""
+    try:
+        return list(inspect.signature(function).parameters)[place]
+    except (TypeError, ValueError, IndexError):
+        return ""
+
+
+def _unlinking(original: Callable[..., Any]) -> Callable[..., Any]:
+    has_default = "unlink" in inspect.signature(original).parameters
+
+    def call(closer: Any, *args: Any, **kwargs: Any) -> Any:
+        return original(closer, *args, **({"unlink": os.unlink} if has_default else {}), **kwargs)
+
+    return call
 
 
 def _is_path(value: Any) -> bool:

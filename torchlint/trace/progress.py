@@ -43,6 +43,8 @@ class _Optimizer:
         self.looked = 0
         self.norms: list[torch.Tensor] = []
         self.moved: list[torch.Tensor] = []
+        self.rates: tuple[float, float] | None = None
+        """The first and the last learning rate."""
 
 
 class Progress:
@@ -81,9 +83,17 @@ class Progress:
     def after(self, optimizer: Any, step: int) -> None:
         """Called after each step, with the number of all steps before it."""
         seen = self.optimizers.get(optimizer)
-        if seen is not None and self.due(seen.steps) and (parameters := _parameters(optimizer)):
+        if seen is None or not self.due(seen.steps):
+            return
+        rate = max((group.get("lr", 0.0) for group in optimizer.param_groups), default=None, key=_plain)
+        seen.rates = (_plain(rate) if seen.rates is None else seen.rates[0], _plain(rate))
+        parameters = _parameters(optimizer)
+        if parameters:
             with unseen():
                 self._look(seen, parameters, step)
+        elif any(group["params"] for group in optimizer.param_groups):  # all of them frozen
+            seen.looked += 1
+            seen.without += 1
 
     def _look(self, seen: _Optimizer, parameters: list[torch.Tensor], step: int) -> None:
         grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -103,6 +113,11 @@ class Progress:
                 same = (now == seen.before) | (pushed == 0)
                 seen.moved.append(to_host(torch.stack([(~same).any(), (pushed != 0).any()])))
         seen.before = None
+
+    @property
+    def warms_up(self) -> bool:
+        """Whether a learning rate rises, as in the first of many steps."""
+        return any(seen.rates is not None and seen.rates[0] < seen.rates[1] for seen in self.all)
 
     def points(self) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
         """The losses and the norms of the gradients over the steps."""
@@ -129,6 +144,11 @@ def watch(begin: Callable[[Any], None], end: Callable[[Any], None]) -> Callable[
         after.remove()
 
     return stop
+
+
+def _plain(rate: Any) -> float:
+    """A learning rate; one that lies in a tensor is not read, which could wait for a GPU."""
+    return float(rate) if isinstance(rate, (int, float)) else 0.0
 
 
 def _probes_at(step: int) -> bool:

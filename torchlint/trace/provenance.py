@@ -64,6 +64,7 @@ class _Facts(NamedTuple):
     squeezed: bool = False
     regrouped: tuple[int, ...] = ()
     direct: bool = True
+    joined: bool = False
 
 
 class Memory:
@@ -103,8 +104,10 @@ def origin_of(tensor: torch.Tensor, memory: Memory) -> Origin:
     """The operation that a tensor came from."""
     if tensor.grad_fn is not None:
         facts = _walk(tensor.grad_fn, tensor.output_nr, tuple(tensor.shape), [_DEPTH])
-        if facts.kind != "unknown" or facts.squeezed or facts.regrouped:
-            return Origin(facts.kind, facts.name, "graph", facts.dim, facts.squeezed, facts.regrouped, facts.direct)
+        if facts.kind != "unknown" or facts.squeezed or facts.regrouped or facts.joined:
+            return Origin(
+                facts.kind, facts.name, "graph", facts.dim, facts.squeezed, facts.regrouped, facts.direct, facts.joined
+            )
     return memory.origin(tensor) or Origin()
 
 
@@ -134,14 +137,15 @@ def _walk(node: Any, output: int, shape: tuple[int, ...] | None, left: list[int]
         kind = facts.kind if name.startswith("Upsample") else _SOFTENED.get(facts.kind, facts.kind)
         return facts._replace(kind=kind, direct=False, regrouped=())
     if name in _JOIN:
-        return _join(_walk(*each, None, left) for each in below)
+        facts = _join(_walk(*each, None, left) for each in below)
+        return facts._replace(joined=facts.joined or (name == "Cat" and _dim(node) in (1, -1)))
     if name == "Clamp":
         facts = _walk(*below[0], None, left)
         kept = facts.kind in ("probability", "simplex")
         return facts._replace(kind="probability", direct=False) if kept else _Facts()
     if name in _ARITHMETIC:
         joined = _join(_walk(*each, None, left) for each in below)
-        return joined if joined.kind == "raw" else _Facts(squeezed=joined.squeezed)
+        return joined if joined.kind == "raw" else _Facts(squeezed=joined.squeezed, joined=joined.joined)
     if name == "Log":
         facts = _walk(*below[0], shape, left)
         logs: dict[Kind, Kind] = {"simplex": "log_simplex", "probability": "log_probability"}
@@ -156,16 +160,19 @@ def _walk(node: Any, output: int, shape: tuple[int, ...] | None, left: list[int]
 def _join(parts: Iterable[_Facts]) -> _Facts:
     found = list(parts)
     kinds = {part.kind for part in found}
-    squeezed = any(part.squeezed for part in found)
+    kind: Kind = "unknown"
     if len(kinds) == 1:
-        return _Facts(found[0].kind, found[0].name, squeezed=squeezed, direct=False)
-    if kinds <= {"simplex", "probability"}:
-        return _Facts("probability", found[0].name, squeezed=squeezed, direct=False)
-    return _Facts(squeezed=squeezed)
+        kind = found[0].kind
+    elif kinds <= {"simplex", "probability"}:
+        kind = "probability"
+    squeezed, joined = any(part.squeezed for part in found), any(part.joined for part in found)
+    if kind == "unknown" and len(kinds) > 1:
+        return _Facts(squeezed=squeezed, joined=joined)
+    return _Facts(kind, found[0].name, squeezed=squeezed, direct=False, joined=joined)
 
 
 def _dim(node: Any) -> int:
-    """The dimension of a softmax; torch saves a negative one as an unsigned number."""
+    """The dimension of a softmax or a cat; torch saves a negative one as an unsigned number."""
     dim = int(node._saved_dim)
     return dim - 2**64 if dim >= 2**63 else dim
 

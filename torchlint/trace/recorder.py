@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from torchlint.contracts import Loss
-from torchlint.trace.graphs import judge_backward
+from torchlint.trace.graphs import judge_backward, reaches_parameter
 from torchlint.trace.progress import Progress
 from torchlint.trace.provenance import Memory, origin_of
 from torchlint.trace.samples import KEPT as VALUES
@@ -31,6 +31,8 @@ BACKWARDS = 32
 BACKWARD = Loss(id="backward")
 """Stands for the loss where one that is written by hand is judged: the call of backward() on it."""
 _PLAIN = (bool, int, float, str, type(None))
+_WEIGHTS = ("pos_weight", "weight")
+"""Options that may be tensors with a number for each class."""
 
 
 class Found(NamedTuple):
@@ -117,6 +119,8 @@ class Recorder:
         self.failures: list[str] = []
         self.step = 0
         self.backwards = 0
+        self.cut: dict[Spot, int] | None = {}
+        """Where `backward()` was called on losses whose graph leads to no parameter; None once one led there."""
         self.thread = threading.local()
         self.lock = threading.Lock()
 
@@ -185,7 +189,12 @@ class Recorder:
         }
         options = {name: settings[name] for name in settings if isinstance(settings[name], _PLAIN)}
         seen = {name: self._seen(value) for name, value in given.items()}
-        call = Call(loss.id, site.name, seen, options, grad, self.step)
+        weights = {
+            name: tuple(int(size) for size in value.shape)
+            for name in _WEIGHTS
+            if isinstance(value := settings.get(name), torch.Tensor)
+        }
+        call = Call(loss.id, site.name, seen, options, grad, self.step, weights=weights)
         arg = loss.arg("input")
         looks = {
             name: found
@@ -228,6 +237,9 @@ class Recorder:
             self.progress.backward(self.step, self.backwards + 1, loss)
             if self.backwards >= BACKWARDS:
                 return
+            if self.cut is not None and loss.grad_fn is not None:
+                spot = self._here()
+                self.cut = None if reaches_parameter(loss) else {**self.cut, spot: self.cut.get(spot, 0) + 1}
             for verdict in judge_backward(loss):
                 site = self._site(sys._getframe(2), BACKWARD, torch.Tensor.backward, ("loss",), ())
                 site.total += 1
@@ -282,6 +294,30 @@ class Recorder:
             return result
 
         return call
+
+    def copied(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that does what `original` does, and whose result holds what its tensors hold: a copy, or all of them."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = original(*args, **kwargs)
+            if not torch.compiler.is_compiling() and self.on and self.memory.tags:
+                self.carry(result, args[0] if args else None)
+            return result
+
+        return call
+
+    def carry(self, result: Any, given: Any) -> None:
+        """Mark what was made of marked memory, if all of it holds the same."""
+        parts = [given] if isinstance(given, torch.Tensor) else given
+        if not isinstance(result, torch.Tensor) or result.grad_fn is not None or not isinstance(parts, (list, tuple)):
+            return
+        try:
+            origins = {self.memory.origin(part) for part in parts}
+        except Exception:  # noqa: BLE001  # tensors without memory of their own
+            return
+        origin = origins.pop() if len(origins) == 1 else None
+        if origin is not None:
+            self.mark(result, origin if len(parts) == 1 else origin._replace(direct=False))
 
     def mark(self, result: Any, origin: Origin) -> None:
         """Mark what an activation gave, unless the graph tells it anyway."""

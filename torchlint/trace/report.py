@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torchlint.trace.seen import Call, Faked, Point, Seen
-from torchlint.trace.sites import Where, where
-from torchlint.trace.verdicts import Verdict, judge_all, origin_words, refuted, shape_words
+from torchlint.trace.sites import Spot, Where, where
+from torchlint.trace.verdicts import Around, Verdict, judge_all, only_label, origin_words, refuted, shape_words
 
 if TYPE_CHECKING:
     from torchlint.rulebook import Rule
@@ -29,7 +29,10 @@ class Told(NamedTuple):
 
 
 class Reported(NamedTuple):
-    """One site of a result. `ranks` says what the processes of a distributed run disagree on."""
+    """One site of a result. `ranks` says what the processes of a distributed run disagree on.
+
+    `roles` are those of the arguments by their names, where the contract knows them: input and target.
+    """
 
     where: Where
     contract: str
@@ -40,6 +43,7 @@ class Reported(NamedTuple):
     verdicts: tuple[Told, ...]
     refuted: frozenset[str] = frozenset()
     ranks: tuple[str, ...] = ()
+    roles: Mapping[str, str] = {}
 
 
 class Result(NamedTuple):
@@ -75,9 +79,14 @@ def result_of(recorder: Recorder) -> Result:
     """Judge what was recorded."""
     recorder.settle()
     with recorder.lock:
-        sites = [_reported(site) for site in recorder.sites.values()]
+        seen = list(recorder.sites.values())
+        labels = (only_label(site.calls, site.loss) for site in seen)
+        around = Around(frozenset(label for label in labels if label is not None), recorder.progress.warms_up)
+        sites = [_reported(site, around) for site in seen]
     if not any(_spoils_training(site) for site in sites):  # what the steps show then follows from that
-        sites += [_watched(each) for each in recorder.progress.wrong()]
+        wrong = list(recorder.progress.wrong())
+        learns = all(verdict.name != "no-gradient" for each in wrong for verdict in each.verdicts)
+        sites += [_cut(*each) for each in (recorder.cut or {}).items() if not learns] or map(_watched, wrong)
     losses, gradients = recorder.progress.points()
     ordered = tuple(sorted(sites, key=lambda site: (site.where, site.contract)))
     return Result(ordered, recorder.step, tuple(recorder.failures), losses=losses, gradients=gradients)
@@ -88,15 +97,22 @@ def _spoils_training(site: Reported) -> bool:
     return learns and any(told.severity == "error" for told in site.verdicts)
 
 
+def _cut(spot: Spot, calls: int) -> Reported:
+    """A call of `backward()` on a loss that does not depend on the model: no parameter had a gradient at any step."""
+    words = {"activation": "making a new tensor (torch.tensor, .detach(), .item(), numpy, argmax)", "input": "it"}
+    verdict = Verdict("TLN403", "the graph of the loss leads to no parameter, and no step saw a gradient", words)
+    return Reported(where(spot), "backward", "backward", calls, calls, (), (_told(verdict, "backward", calls),))
+
+
 def _watched(each: Watched) -> Reported:
     told = tuple(_told(verdict, each.name, None) for verdict in each.verdicts)
     return Reported(where(each.spot), "step", each.name, each.steps, 0, (), told)
 
 
-def _reported(site: Site) -> Reported:
+def _reported(site: Site, around: Around) -> Reported:
     told = [_told(found.verdict, site.name, found.calls) for found in site.found.values()]
     if not any(each.severity == "error" for each in told):
-        told += [_told(verdict, site.name, None) for verdict in judge_all(site.calls, site.loss)]
+        told += [_told(verdict, site.name, None) for verdict in judge_all(site.calls, site.loss, around)]
     return Reported(
         where(site.spot),
         site.loss.id,
@@ -106,6 +122,7 @@ def _reported(site: Site) -> Reported:
         tuple(site.calls),
         tuple(told),
         refuted(site.calls, site.loss),
+        roles={arg.name: arg.role for arg in site.loss.args if arg.role != "other"},
     )
 
 
@@ -156,6 +173,8 @@ def _fake(fake: Faked) -> dict[str, Any]:
 def _site(site: Reported) -> dict[str, Any]:
     place = site.where
     names = list(dict.fromkeys(name for call in site.calls for name in call.args))
+    arguments = {name: _argument([call.args[name] for call in site.calls if name in call.args]) for name in names}
+    by_role = {site.roles.get(name, name): argument for name, argument in arguments.items()}
     return {
         "filename": place.path,
         "location": {"row": place.line, "column": place.column},
@@ -164,12 +183,17 @@ def _site(site: Reported) -> dict[str, Any]:
         "name": site.name,
         "count": site.total,
         "examined": site.examined,
-        "arguments": {name: _argument([call.args[name] for call in site.calls if name in call.args]) for name in names},
+        **{key: {role: argument[key] for role, argument in by_role.items()} for key in _OF_SITE},
+        "arguments": arguments,
         "losses": [_number(call.result) for call in site.calls],
         "refuted": sorted(site.refuted),
         "ranks": list(site.ranks),
         "verdicts": [told._asdict() for told in site.verdicts],
     }
+
+
+_OF_SITE = ("shapes", "dtypes", "devices", "range", "provenance")
+"""What a site says of each argument by its role; `arguments` has the whole of it by the names of the parameters."""
 
 
 def _argument(seen: Sequence[Seen]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torchlint.contracts import DType, Kind
@@ -13,6 +14,7 @@ class Origin(NamedTuple):
     `by` says how it was found: "graph" by the autograd graph, "storage" by the memory that an activation filled.
     `squeezed`: a `squeeze()` without a dim lies on the way. `regrouped` is the shape in front of a `view` that mixed
     the classes; `direct` says that only the operation itself shaped the tensor, so that its dimensions are still those.
+    `joined`: scores of different making stand side by side (a positive pair's before those of the negative ones).
     """
 
     kind: Kind = "unknown"
@@ -22,6 +24,7 @@ class Origin(NamedTuple):
     squeezed: bool = False
     regrouped: tuple[int, ...] = ()
     direct: bool = False
+    joined: bool = False
 
 
 class Values(NamedTuple):
@@ -74,7 +77,10 @@ class Point(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One examined call of a loss. `step` counts the optimizer's steps before it; `result` is a scalar loss's value."""
+    """One examined call of a loss. `step` counts the optimizer's steps before it; `result` is a scalar loss's value.
+
+    `weights` are the shapes of tensors among the options, by their names.
+    """
 
     loss: str
     name: str
@@ -83,6 +89,7 @@ class Call(NamedTuple):
     grad: bool
     step: int
     result: float | None = None
+    weights: Mapping[str, tuple[int, ...]] = {}
 
     def arg(self, role_name: str | None) -> Seen | None:
         """An argument by its name in the contract."""

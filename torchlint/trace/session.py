@@ -46,6 +46,13 @@ ACTIVATIONS: tuple[tuple[str, str, Origin], ...] = (
 )
 """Holder, name, and what the function gives."""
 
+COPIES: tuple[tuple[str, str], ...] = (
+    ("torch", "cat"),
+    ("torch", "stack"),
+    *(("torch.Tensor", name) for name in "bfloat16 clone contiguous cpu cuda double float half to".split()),
+)
+"""Holder and name of functions that give a copy of what goes in."""
+
 
 class Trace:
     """Records the loss calls of the code inside a `with` block; `report()` gives what is wrong with them.
@@ -83,6 +90,8 @@ class Trace:
         torch.jit._builtins._get_builtin_table()  # type: ignore[no-untyped-call]  # built from the real functions, before others stand there
         for holder, name, origin in ACTIVATIONS:
             self.patches.replace(_holder(holder), name, partial(self.recorder.activated, origin=origin))
+        for holder, name in COPIES:
+            self.patches.replace(_holder(holder), name, self.recorder.copied)
         for path, loss in self.contracts.loss_functions.items():
             if path.startswith("torch."):
                 self._patch_function(path, loss)
@@ -100,6 +109,8 @@ class Trace:
         """Put everything back as it was."""
         self.recorder.on = False
         self.watch.stop()
+        if self.limits is not None:
+            self.limits.close()
         if self.stop_counting is not None:
             self.stop_counting()
             self.stop_counting = None

@@ -52,6 +52,7 @@ def judge(call: Call, loss: Loss) -> Iterator[Verdict]:
     if given is not None:
         yield from _kinds(call, loss, given)
         yield from _one_class(call, loss, given, target)
+        yield from _weights(call, loss, given)
     if given is not None and target is not None:
         yield from _shapes(call, loss, given, target)
         yield from _targets(call, loss, given, target)
@@ -99,6 +100,10 @@ def _kinds(call: Call, loss: Loss, given: Seen) -> Iterator[Verdict]:
         yield Verdict("TLN103", evidence, words)
     elif loss.family == "multiclass" and wants_raw and kind in _UNIT:
         yield Verdict("TLN104", evidence, words)
+    elif loss.family == "sequence" and "log_simplex" in wanted and kind in _NOT_LOGS - wanted and above:
+        yield Verdict(
+            "TLN111", evidence, {**words, "wanted": "log-probabilities", "remedy": "Pass log_softmax of the scores"}
+        )
     elif "log_simplex" in wanted and not wanted & _NOT_LOGS and kind in _NOT_LOGS and above:
         if loss.family in ("multiclass", "distribution"):
             yield Verdict("TLN105" if loss.family == "multiclass" else "TLN106", evidence, words)
@@ -145,6 +150,28 @@ def _one_class(call: Call, loss: Loss, given: Seen, target: Seen | None) -> Iter
         sums = target.values.row_sums if target.values is not None else None
         if given.shape[0] > 1 and sums is not None and abs(sums[0] - 1) > 0.01:
             yield Verdict("TLN207", f"{evidence}, whose sum is {sums[0]:.4g}", words)
+
+
+def _weights(call: Call, loss: Loss, given: Seen) -> Iterator[Verdict]:
+    """Weights of the classes that do not lie along them."""
+    shape = given.shape
+    for name, weight in call.weights.items():
+        if len(weight) != 1 or weight[0] == 1 or len(shape) < 2:
+            continue
+        count, remedy = weight[0], "Give one weight for each class."
+        if loss.family == "binary":
+            # Of [B, C, H, W] with as many columns as classes only the operation tells what the last dimension is.
+            columns = len(shape) > 3 and shape[1] == shape[-1] == count and given.origin.name == "a convolution"
+            wrong = columns or (shape[-1] != count and (name == "pos_weight" or shape[0] != count))
+            remedy = "Give one number, the weight of the positives over that of the negatives."
+            if shape[-1] != 1:
+                form = ", ".join([str(count), *["1"] * max(1, len(shape) - 2)])
+                remedy = f"Give it the shape [{form}], so that it lies along the classes."
+        else:
+            wrong = loss.class_dim == 1 and shape[1] != count
+        if wrong:
+            words = {"given": f"{name} of shape [{count}]", "input_shape": shape_words(given), "remedy": remedy}
+            yield Verdict("TLN303", f"{name} [{count}], input {shape_words(given)}", words)
 
 
 def _shapes(call: Call, loss: Loss, given: Seen, target: Seen) -> Iterator[Verdict]:
@@ -291,11 +318,20 @@ _ENOUGH = 64
 """So many values, over at least two steps, have to lie in [0, 1] to be called suspicious."""
 
 
-def judge_all(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+class Around(NamedTuple):
+    """What the rest of a run says of a site: which labels were all that some site got, whether a learning rate rises."""
+
+    labels: frozenset[float] = frozenset()
+    warms_up: bool = False
+
+
+def judge_all(calls: Sequence[Call], loss: Loss, around: Around) -> Iterator[Verdict]:
     """What the calls of a site show together: ranges that look like probabilities, a loss that never changes."""
     yield from _suspects(calls, loss)
-    yield from _chance(calls, loss)
-    yield from _one_label(calls, loss)
+    if not around.warms_up:
+        yield from _chance(calls, loss)
+    if len(around.labels) < 2:  # else each side of a GAN has its own
+        yield from _one_label(calls, loss)
     results = [call.result for call in calls if call.grad and call.result is not None]
     if len(results) >= 4 and len(set(results)) == 1 and len({call.step for call in calls}) >= 4:
         message = "The loss is the same number at every step: what comes in does not reach it, or nothing learns."
@@ -326,22 +362,32 @@ def _chance(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
         yield Verdict(None, evidence, {}, "chance-loss", message, "suspect")
 
 
-def _one_label(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+def only_label(calls: Sequence[Call], loss: Loss) -> float | None:
+    """The one number that all targets of a site's calls in training are, if there were enough of them to say so."""
     arg = loss.arg("target")
     if arg is None or loss.family not in ("binary", "multiclass"):
-        return
+        return None
     seen = [target for call in calls if call.grad and (target := call.arg(arg.name)) is not None]
     values = [each.values for each in seen if each.values is not None]
-    count = sum(each.size for each in values)
-    if len(values) < len(seen) or len({call.step for call in calls}) < _STEPS or count < _ENOUGH:
+    if len(values) < len(seen) or len({call.step for call in calls}) < _STEPS:
+        return None
+    edges = {edge for each in values for edge in (each.low, each.high)}
+    return edges.pop() if len(edges) == 1 and sum(each.size for each in values) >= _ENOUGH else None
+
+
+def _one_label(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
+    label, arg, target = only_label(calls, loss), loss.arg("input"), loss.arg("target")
+    if label is None or not label.is_integer() or arg is None or target is None:
         return
-    if len({edge for each in values for edge in (each.low, each.high)}) == 1 and values[0].whole:
-        message = (
-            "Every target is the same, so the model learns to answer that always: the data may be sorted and not "
-            "shuffled, or the labels read wrongly. (Right where it is meant, as for one side of a GAN.)"
-        )
-        evidence = f"all {count} targets looked at are {values[0].low:g}"
-        yield Verdict(None, evidence, {}, "one-label", message, "suspect")
+    if any(seen.origin.joined for call in calls if (seen := call.arg(arg.name)) is not None):
+        return  # the positive pair stands first, so that its number is the label of every row
+    count = sum(seen.values.size for call in calls if (seen := call.arg(target.name)) and seen.values)
+    message = (
+        "Every target is the same, so the model learns to answer that always: the data may be sorted and not "
+        "shuffled, or the labels read wrongly. (Right where it is meant, as for one side of a GAN.)"
+    )
+    evidence = f"all {count} targets looked at are {label:g}"
+    yield Verdict(None, evidence, {}, "one-label", message, "suspect")
 
 
 def _suspects(calls: Sequence[Call], loss: Loss) -> Iterator[Verdict]:
