@@ -49,7 +49,16 @@ def test_a_dry_run_reaches_validation_and_the_short_last_batch_and_stops(trace: 
     assert training["contract"] == "binary_cross_entropy_with_logits"
     assert training["count"] == 8
     assert training["arguments"]["input"]["shapes"] == [[10, 1], [3, 1]]
-    assert validation["arguments"]["input"]["shapes"] == [[10], [3]]
+    assert validation["shapes"] == {"input": [[10], [3]], "target": [[10], [3]]}
+    assert training["dtypes"] == {"input": ["float32"], "target": ["float32"]}
+    assert training["devices"] == {"input": ["cpu"], "target": ["cpu"]}
+    assert (
+        training["range"]["target"] == [0, 1] and 0 < training["range"]["input"][0] < training["range"]["input"][1] < 1
+    )
+    assert training["provenance"] == {
+        "input": [{"kind": "probability", "operation": "torch.sigmoid", "by": "graph"}],
+        "target": [],
+    }
     assert [verdict["code"] for verdict in training["verdicts"]] == ["TLN101"]
     assert [verdict["severity"] for verdict in validation["verdicts"]] == ["error"]
     assert validation["arguments"]["input"]["provenance"] == [
@@ -186,6 +195,51 @@ def test_loader_workers_and_compiled_models(trace: Run, start: str) -> None:
     assert site["location"]["row"] == 29
     assert site["arguments"]["input"]["shapes"] == [[4, 1], [3, 1]]
     assert [verdict["code"] for verdict in site["verdicts"]] == ["TLN101"]
+
+
+SCRIPTED = """\
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+
+    def forward(self, x):
+        return self.head(x).softmax(1)
+
+
+@torch.jit.script
+def scripted(scores, labels):
+    return F.cross_entropy(scores, labels)
+
+
+x, y = torch.randn(32, 4), torch.randint(3, (32,))
+for model in (torch.jit.script(Net()), torch.jit.trace(Net(), x)):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(5):
+        optimizer.zero_grad()
+        scripted(model(x), y).backward()
+        optimizer.step()
+    with torch.no_grad():
+        F.cross_entropy(model.eval()(x), y)
+    model.save("model.pt")
+    print(type(scripted.graph).__name__, sorted(torch.jit.load("model.pt").state_dict()) == sorted(model.state_dict()))
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scripted_code_is_seen_and_stays_what_it_is(trace: Run, tmp_path: Path) -> None:
+    ran = trace({"train.py": SCRIPTED}, "--output-format", "json", "train.py")
+    assert "Graph True\nGraph True\n" in ran.err
+    wrong = {(site["location"]["row"], each["code"]) for site in ran.data["sites"] for each in site["verdicts"]}
+    assert wrong == {(17, "TLN104"), (28, "TLN104")}
+    right = trace({"train.py": SCRIPTED.replace(".softmax(1)", "")}, "--output-format", "json", "train.py")
+    assert right.code == 0 and [site["count"] for site in right.data["sites"]] == [10, 2], right.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".torchlint", "train.py"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

@@ -116,7 +116,10 @@ class Net(lightning.LightningModule):
 
 
 loader = DataLoader(TensorDataset(x, y), batch_size=8)
-trainer = lightning.Trainer(max_epochs=3, accelerator="cpu", enable_progress_bar=False)
+stopping = lightning.pytorch.callbacks.EarlyStopping("checked")
+trainer = lightning.Trainer(
+    max_epochs=3, accelerator="cpu", devices=2, strategy="ddp", callbacks=[stopping], enable_progress_bar=False
+)
 trainer.fit(Net(), loader, loader)
 """,
         (", nn.Sigmoid()", ""),
@@ -201,6 +204,7 @@ LIBRARIES = [
         "sigmoid_focal_loss(scores{}, flags, reduction='mean')",
     ),
     ("monai", "from monai.losses import FocalLoss", "FocalLoss()(scores{}, flags)"),
+    ("monai", "from monai.losses import DiceCELoss", "DiceCELoss(sigmoid=True)(scores{}, flags)"),
     (
         "segmentation_models_pytorch",
         "from segmentation_models_pytorch.losses import FocalLoss",
@@ -215,7 +219,9 @@ LIBRARIES = [
 ]
 
 
-@pytest.mark.parametrize(("library", "imports", "loss"), LIBRARIES, ids=[each[0] for each in LIBRARIES])
+@pytest.mark.parametrize(
+    ("library", "imports", "loss"), LIBRARIES, ids=[each[2].partition("(")[0] for each in LIBRARIES]
+)
 def test_the_losses_of_libraries(trace: Run, library: str, imports: str, loss: str) -> None:
     if find_spec(library) is None:
         pytest.skip(f"needs {library}")

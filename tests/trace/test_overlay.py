@@ -100,6 +100,27 @@ save_file({"weight": model.weight.detach()}, "m.safetensors")
 assert torch.equal(load_file("m.safetensors")["weight"], model.weight)
 """
 
+OTHERS = """
+import sqlite3
+import tempfile
+import numpy as np
+from torch.profiler import profile
+np.savetxt("table.txt", np.ones(3))
+np.memmap("map.bin", dtype="float32", mode="w+", shape=(4,))[:] = 1
+assert np.loadtxt("table.txt").sum() == 3 and np.memmap("map.bin", dtype="float32", mode="r").sum() == 4
+with profile() as timed:
+    model(torch.zeros(1, 4))
+timed.export_chrome_trace("times.json")
+assert os.path.getsize("times.json")
+with sqlite3.connect("runs.db") as database:
+    database.execute("create table runs (loss)")
+assert os.path.exists("runs.db")
+with tempfile.NamedTemporaryFile(dir=".") as file:
+    file.write(b"1")
+torch.export.save(torch.export.export(model, (torch.zeros(1, 4),)), "model.pt2")
+torch.export.load("model.pt2")
+"""
+
 SUMMARY = """
 from torch.utils.tensorboard import SummaryWriter
 writer = SummaryWriter("runs")
@@ -109,7 +130,9 @@ assert os.listdir("runs")
 """
 
 
-@pytest.mark.parametrize(("needs", "extra"), [("", ""), ("safetensors", SAFETENSORS), ("tensorboard", SUMMARY)])
+@pytest.mark.parametrize(
+    ("needs", "extra"), [("", ""), ("numpy", OTHERS), ("safetensors", SAFETENSORS), ("tensorboard", SUMMARY)]
+)
 def test_a_dry_run_leaves_nothing_behind(
     run: Run,
     tmp_path: Path,

@@ -442,6 +442,122 @@ for step in range(4):
         "TLN101",
         ("torch.sigmoid(model(x))", "model(x)"),
     ),
+    _twin(
+        "a likelihood by hand that takes every prediction with every label",
+        _FLAGS + "y = y.squeeze(1)\nmodel = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())\n"
+        "def likelihood(p):\n"
+        "    return -(y * torch.log(p + 1e-6) + (1 - y) * torch.log(1 - p + 1e-6)).mean()\n",
+        "likelihood(model(x))\n    F.binary_cross_entropy(model(x), y[:, None])",
+        "",
+        ("likelihood(model(x))", "likelihood(model(x).squeeze(1))"),
+        backward="TLN203",
+    ),
+    _twin(
+        "a hinge by hand, and weights and distances that are stretched on purpose",
+        _FLAGS
+        + "y = 2 * y.squeeze(1) - 1\nmodel = nn.Linear(4, 1)\nweights, places = torch.rand(32), torch.arange(32.0)\n"
+        "def more(scores):\n"
+        "    near = (scores.sum(1, keepdim=True) - places[None]).abs().mean()\n"
+        "    return near + (weights[:, None] * scores).mean() + F.mse_loss(scores, y[:, None])\n",
+        "(1 - y * model(x)).clamp(min=0).mean() + more(model(x))",
+        "",
+        ("y * model(x)", "y * model(x).squeeze(1)"),
+        backward="TLN203",
+    ),
+    _twin(
+        "predictions that went through numpy",
+        _CLASSES + "model = nn.Linear(4, 5)\n",
+        "F.cross_entropy(torch.tensor(model(x).detach().numpy(), requires_grad=True), y)",
+        "constant-loss",
+        ("torch.tensor(model(x).detach().numpy(), requires_grad=True)", "model(x)"),
+        backward="TLN403",
+    ),
+    _twin(
+        "an optimizer of frozen parameters",
+        _NUMBERS + "body, model, head = nn.Linear(4, 4), nn.Linear(4, 4).requires_grad_(False), nn.Linear(4, 1)\n",
+        "F.mse_loss(head(model(body(x)))[:, 0], y + torch.rand(32))",
+        "",
+        ("nn.Linear(4, 4).requires_grad_(False)", "nn.Linear(4, 4)"),
+        step="no-gradient",
+    ),
+    _twin(
+        "scores into the loss of sequences",
+        "x = torch.randn(12, 3, 4)\ny = torch.randint(1, 5, (3, 6))\nmodel = nn.Linear(4, 5)\n",
+        "nn.CTCLoss()(model(x), y, torch.full((3,), 12), torch.full((3,), 4))",
+        "TLN111",
+        ("model(x)", "model(x).log_softmax(2)"),
+    ),
+    _twin(
+        "weights of the classes along the columns of a picture",
+        "x = torch.randn(2, 3, 4, 4)\ny = (torch.rand(2, 4, 4, 4) > 0.5).float()\nmodel = nn.Conv2d(3, 4, 1)\n"
+        "weights = torch.tensor([1.0, 2.0, 3.0, 4.0])\n",
+        "F.binary_cross_entropy_with_logits(model(x), y, pos_weight=weights)",
+        "TLN303",
+        ("pos_weight=weights", "pos_weight=weights[:, None, None]"),
+    ),
+    _twin(
+        "outputs without a graph that were cast and put together",
+        _FLAGS + "model = nn.Linear(4, 1)\n"
+        "with torch.no_grad():\n"
+        "    parts = [model(part).sigmoid().to(torch.float64).float() for part in x.split(8)]\n"
+        "    F.binary_cross_entropy_with_logits(torch.cat(parts), y)  # TLN101\n",
+        "F.binary_cross_entropy_with_logits(model(x), y)",
+        "",
+        (".sigmoid()", ""),
+    ),
+    _pair(
+        "two nets against each other, each side with labels of its own",
+        """
+judge, maker = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()), nn.Linear(2, 4)
+bce = nn.BCEWithLogitsLoss()
+first, second = torch.optim.Adam(judge.parameters()), torch.optim.Adam(maker.parameters())
+for step in range(6):
+    made = maker(torch.randn(32, 2))
+    first.zero_grad()
+    real = bce(judge(torch.randn(32, 4)), torch.ones(32, 1))  # TLN101
+    fake = bce(judge(made.detach()), torch.zeros(32, 1))  # TLN101
+    (real + fake).backward()
+    first.step()
+    second.zero_grad()
+    bce(judge(made), torch.ones(32, 1)).backward()  # TLN101
+    second.step()
+""",
+        (", nn.Sigmoid()", ""),
+    ),
+    _pair(
+        "one positive pair in front of the negative ones",
+        """
+model = nn.Linear(4, 8)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+queue = F.normalize(torch.randn(8, 40), dim=0)
+for step in range(6):
+    x = torch.randn(32, 4)
+    query, key = F.normalize(model(x), dim=1), F.normalize(model(x + 0.1 * torch.randn(32, 4)), dim=1).detach()
+    scores = torch.cat([torch.einsum("nc,nc->n", query, key)[:, None], query @ queue], dim=1) / 0.07
+    loss = F.cross_entropy(scores.softmax(1), torch.zeros(32, dtype=torch.long))  # TLN104
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+""",
+        ("scores.softmax(1)", "scores"),
+    ),
+    _pair(
+        "a head that begins at zero, in a warm-up",
+        _CLASSES
+        + """
+model = nn.Linear(4, 5)
+nn.init.zeros_(model.weight)
+nn.init.zeros_(model.bias)
+optimizer = torch.optim.AdamW(model.parameters(), lr=3e-4)
+scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: step / 1000)
+for step in range(6):
+    optimizer.zero_grad()
+    F.cross_entropy(model(x).log_softmax(1).exp(), y).backward()  # TLN104
+    optimizer.step()
+    scheduler.step()
+""",
+        (".log_softmax(1).exp()", ""),
+    ),
 ]
 
 SUSPECTS = [

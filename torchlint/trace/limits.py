@@ -63,7 +63,7 @@ class Limits:
 
         def made(original: Callable[..., None]) -> Callable[..., None]:
             def init(trainer: Any, *args: Any, **kwargs: Any) -> None:
-                original(trainer, *args, **kwargs)
+                original(trainer, *args, **_alone(kwargs))
                 for stage in ("train", "val", "test", "predict"):
                     name = f"limit_{stage}_batches"
                     limit = getattr(trainer, name)
@@ -96,6 +96,15 @@ class Limits:
         if self.stops > PATIENCE:
             self.give_up()
         raise DryRunDone(0)
+
+
+def _alone(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a Trainer that would start processes of its own, which nobody traces, for this process alone."""
+    devices = settings.get("devices", "auto")
+    several = devices not in (None, "auto", 1, "1") and not (isinstance(devices, (list, tuple)) and len(devices) == 1)
+    if not several or "LOCAL_RANK" in os.environ:  # torchrun has started them
+        return settings
+    return {**settings, "devices": 1, "num_nodes": 1, "strategy": "auto"}
 
 
 def count_steps(recorder: Recorder, limits: Limits | None) -> Callable[[], None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -114,6 +116,8 @@ class Recorder:
         self.kept = VALUES if plots else 0
         self.progress = Progress(every, values=values)
         self.memory = Memory()
+        self.built: WeakKeyDictionary[Any, dict[str, object]] = WeakKeyDictionary()
+        """What the losses of libraries were set up with, which not all of them keep."""
         self.on = False
         self.sites: dict[tuple[int, int, str], Site] = {}
         self.failures: list[str] = []
@@ -144,6 +148,22 @@ class Recorder:
             return result
 
         return call
+
+    def constructed(self, original: Callable[..., None]) -> Callable[..., None]:
+        """An `__init__` that does what `original` does and remembers what it was given."""
+        signature = inspect.signature(original)
+
+        def init(module: Any, *args: Any, **kwargs: Any) -> None:
+            original(module, *args, **kwargs)
+            try:
+                given = signature.bind(module, *args, **kwargs)
+                given.apply_defaults()
+                plain = {name: value for name, value in given.arguments.items() if isinstance(value, _PLAIN)}
+                self.built[module] = {**self.built.get(module, {}), **plain}  # a base's were set before
+            except Exception as error:  # noqa: BLE001
+                self.fail(error)
+
+        return init
 
     def before(
         self, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -179,7 +199,7 @@ class Recorder:
         """Examine the arguments of a call."""
         bound: dict[str, Any] = dict(zip(names, args, strict=False)) | dict(kwargs)
         module = bound.pop("self", None)
-        settings = bound if module is None else vars(module)
+        settings = bound if module is None else {**self.built.get(module, {}), **vars(module)}
         loss = site.loss
         given = {
             arg.name: value

@@ -148,6 +148,8 @@ class Trace:
                 if "forward" in vars(found):
                     names = ["self", *(arg.name for arg in loss.args)]
                     self.patches.replace(found, "forward", partial(self.recorder.traced, loss=loss, names=names))
+                    if "__init__" in vars(found):
+                        self.patches.replace(found, "__init__", self.recorder.constructed)
             elif callable(found):
                 names = [*(arg.name for arg in loss.args), *loss.function_options]
                 self.patches.replace(holder, name, partial(self.recorder.traced, loss=loss, names=names))
