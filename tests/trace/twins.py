@@ -456,8 +456,10 @@ for step in range(4):
         "a hinge by hand, and weights and distances that are stretched on purpose",
         _FLAGS
         + "y = 2 * y.squeeze(1) - 1\nmodel = nn.Linear(4, 1)\nweights, places = torch.rand(32), torch.arange(32.0)\n"
+        "table, offsets = torch.rand(32, 32), nn.Parameter(torch.rand(32))\n"
         "def more(scores):\n"
         "    near = (scores.sum(1, keepdim=True) - places[None]).abs().mean()\n"
+        "    near = near + (table - offsets).abs().mean()\n"
         "    return near + (weights[:, None] * scores).mean() + F.mse_loss(scores, y[:, None])\n",
         "(1 - y * model(x)).clamp(min=0).mean() + more(model(x))",
         "",

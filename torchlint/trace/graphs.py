@@ -12,6 +12,7 @@ from torchlint.trace.verdicts import Verdict
 _NODES = 64
 """So many nodes from the loss downwards are looked at: its own arithmetic, before the model begins."""
 _MEANT = (
+    "torch::autograd::AccumulateGrad",
     "Unsqueeze",
     "View",
     "UnsafeView",
@@ -24,7 +25,10 @@ _MEANT = (
     "Amin",
     "LinalgVectorNorm",
 )
-"""Below a difference they say that its shape was made for it: `a[:, None] - b[None]`, `a.sum(1, keepdim=True) - b`."""
+"""Below a difference they say that its shape was made for it: `a[:, None] - b[None]`, `a.sum(1, keepdim=True) - b`.
+
+A parameter itself is no output for a sample.
+"""
 _LEAVES = 4096
 """So many nodes are looked at for one that stands for a parameter."""
 
