@@ -69,11 +69,11 @@ class Checker:
 
     @classmethod
     def parse_options(cls, options: argparse.Namespace) -> None:
-        """Take flake8's options, and lint the paths now if they are known: where flake8 is a program, and no library."""
+        """Take flake8's options, and lint the paths now if they are known: before the processes of `--jobs` are started."""
         cls.options, cls.known = options, None
-        if "-" not in options.filenames and _is_program():
+        if "-" not in options.filenames and (options.filenames or _is_program()):
             found = cls.found()
-            if multiprocessing.get_start_method() != "fork":
+            if multiprocessing.get_start_method() != "fork" and multiprocessing.parent_process() is None:
                 _share(_asked(options), found)
 
     @classmethod
@@ -100,7 +100,7 @@ def _asked(options: argparse.Namespace) -> _Asked:
 
 
 def _is_program() -> bool:
-    """Whether flake8's command is being run: only then are the paths among its options."""
+    """Whether flake8's command is being run, where no path means the working folder; its library gets the paths later."""
     frame: FrameType | None = sys._getframe()
     while frame is not None:
         if frame.f_globals.get("__name__") == "flake8.main.cli":

@@ -138,17 +138,24 @@ sys.addaudithook(note)
 
 
 @pytest.mark.parametrize("start", sorted(multiprocessing.get_all_start_methods()))
-@pytest.mark.parametrize("paths", [[], ["."]])
+@pytest.mark.parametrize(
+    "run",
+    [
+        "from flake8.main.cli import main\n",
+        "from flake8.main.application import Application\nmain = lambda given: Application().run([*given, '.'])\n",
+    ],
+    ids=["without paths", "with paths"],
+)
 def test_the_processes_of_a_run_share_one_analysis(
-    start: str, paths: list[str], tree: Tree, flake8: Flake8, tmp_path_factory: pytest.TempPathFactory
+    start: str, run: str, tree: Tree, flake8: Flake8, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     notes, beside = tmp_path_factory.mktemp("notes") / "notes", tmp_path_factory.mktemp("beside")
     (beside / "sitecustomize.py").write_text(WATCHED.format(str(notes)), "utf-8")
     tree({f"{letter}.py": BAD for letter in "abcdef"})
     code = (
-        "import multiprocessing\nfrom flake8.main.cli import main\n"
+        f"import multiprocessing\n{run}"
         f"if __name__ == '__main__':\n    multiprocessing.set_start_method({start!r})\n"
-        f"    raise SystemExit(main(['--jobs=2', '--select=TLN', *{paths}]))\n"
+        f"    main(['--jobs=2', '--select=TLN'])\n"
     )
     result = flake8(python=code, path=beside)
     assert told(result) == {(f"{letter}.py", 8, 12, "TLN101") for letter in "abcdef"}
