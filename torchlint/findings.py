@@ -40,7 +40,7 @@ class Use(msgspec.Struct, frozen=True):
     made: NodeRef | None = None
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, tag=True):
     """What would repair a finding. Whether the code allows it, and what else it would change, `repair` finds out."""
 
 
@@ -107,6 +107,9 @@ class CallResult(Plan, frozen=True):
     tensors: int
 
 
+AnyPlan = Drop | Replace | OtherLoss | Fuse | SqueezeDim | SqueezeArgument | SetOption | CallResult
+
+
 class Finding(msgspec.Struct, frozen=True):
     """A rule that fired at a node. `values` fill the {placeholders} of the rule's message.
 
@@ -118,7 +121,7 @@ class Finding(msgspec.Struct, frozen=True):
     values: dict[str, str]
     trail: tuple[StepRef, ...]
     confidence: Confidence
-    plan: Plan | None = None
+    plan: AnyPlan | None = None
     alike: bool = True
 
 

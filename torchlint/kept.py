@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from torchlint.cache import UNREADABLE, Cache, digest, key
 from torchlint.config import Settings
@@ -16,6 +16,9 @@ from torchlint.coverage import Coverage
 from torchlint.diagnostics import Diagnostic, Problem
 from torchlint.folders import Folders
 from torchlint.source import SourceError, read_bytes
+
+if TYPE_CHECKING:
+    from torchlint.recall import Recall
 
 
 class Look(NamedTuple):
@@ -26,8 +29,18 @@ class Look(NamedTuple):
     suppresses: bool = False
 
 
+class Changes(NamedTuple):
+    """The files that came, went or hold other bytes than before, and the folders in which other names are to be found."""
+
+    files: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
+
+
 class Kept(NamedTuple):
-    """What a run found, and all that it depends on: its files, others that imports led to, and the names in folders."""
+    """What a run found, and all that it depends on: its files, others that imports led to, and the names in folders.
+
+    `parts` and `words` are the digests of what the run remembers of each file, which is kept beside it.
+    """
 
     files: dict[str, Look]
     outside: dict[str, bytes]
@@ -35,14 +48,23 @@ class Kept(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
     problems: tuple[Problem, ...]
     coverage: Coverage | None
+    parts: bytes = b""
+    words: bytes = b""
 
-    def holds(self, files: Mapping[str, Look], load: Callable[[str], bytes]) -> bool:
-        """Whether all is as it was when the files of the run are these."""
+    def changes(self, files: Mapping[str, Look], load: Callable[[str], bytes], folders: Folders) -> Changes:
+        """What is not as it was when the files of the run are these."""
+        changed = {path for path, known in self.outside.items() if _digest_of(path, load) != known}
         if self.files != files:
-            return False
-        folders = Folders(files)
-        return all(_digest_of(path, load) == known for path, known in self.outside.items()) and all(
-            names_digest(folders.names(folder)) == known for folder, known in self.folders.items()
+            changed |= {path for path in self.files.keys() | files.keys() if self.files.get(path) != files.get(path)}
+        others = {folder for folder, known in self.folders.items() if names_digest(folders.names(folder)) != known}
+        return Changes(frozenset(changed), frozenset(others))
+
+    def spells_alike(self, files: Mapping[str, Look]) -> bool:
+        """Whether no file that imports led to is called otherwise because it now belongs to the run, or no longer does."""
+        known = {os.path.normpath(path) for path in self.outside}
+        came = files.keys() - self.files.keys()
+        return all(os.path.normpath(path) not in known for path in came) and not any(
+            os.path.exists(path) for path in self.files.keys() - files.keys()
         )
 
 
@@ -57,25 +79,58 @@ class Keeper:
 
     def load(self) -> Kept | None:
         """What is kept, whether or not it still holds."""
-        data = self._cache.load(self._key)
+        return self._decoded(self._cache.load(self._key), Kept)
+
+    def recall(self, kept: Kept | None, changes: Changes | None) -> Recall:
+        """What the run that found this remembers of each file; nothing if another run has taken its place."""
+        from torchlint.recall import Recall, Remembered  # noqa: PLC0415  # imports the analysis
+
+        if kept is None or changes is None:
+            return Recall()
+        remembered = self._decoded(self._beside(_PARTS, kept.parts), Remembered)
+        if remembered is None:
+            return Recall()
+        return Recall(
+            remembered, changes, lambda: self._decoded(self._beside(_WORDS, kept.words), dict[str, str]) or {}
+        )
+
+    def save(self, kept: Kept, recall: Recall | None = None) -> None:
+        """Keep what was found, unless it speaks of a path that is no text."""
+        import msgspec  # noqa: PLC0415  # as below
+
+        try:
+            if recall is not None and recall.remembered is not None:
+                parts = msgspec.msgpack.encode(recall.remembered)
+                self._cache.save(self._key + _PARTS, parts)
+                kept = kept._replace(parts=digest(parts))
+                words = recall.words()
+                if words is not None:
+                    data = msgspec.msgpack.encode(words)
+                    self._cache.save(self._key + _WORDS, data)
+                    kept = kept._replace(words=digest(data))
+            data = msgspec.msgpack.encode(kept)
+        except UnicodeEncodeError:
+            return
+        self._cache.save(self._key, data)
+
+    def _beside(self, kind: str, known_by: bytes) -> bytes | None:
+        data = self._cache.load(self._key + kind) if known_by else None
+        return data if data is not None and digest(data) == known_by else None
+
+    def _decoded(self, data: bytes | None, kind: type[_Decoded]) -> _Decoded | None:
         if data is None:
             return None
         import msgspec  # noqa: PLC0415  # 10 ms, and a run without losses keeps nothing
 
         try:
-            return msgspec.msgpack.decode(data, type=Kept)
+            return msgspec.msgpack.decode(data, type=kind)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
 
-    def save(self, kept: Kept) -> None:
-        """Keep what was found, unless it speaks of a path that is no text."""
-        import msgspec  # noqa: PLC0415  # as above
 
-        try:
-            data = msgspec.msgpack.encode(kept)
-        except UnicodeEncodeError:
-            return
-        self._cache.save(self._key, data)
+_Decoded = TypeVar("_Decoded")
+
+_PARTS, _WORDS = "-parts", "-words"
 
 
 def names_digest(names: Iterable[str]) -> bytes:

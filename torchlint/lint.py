@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress as passing
 from typing import TYPE_CHECKING
 
 from torchlint.config import Selection, Settings
 from torchlint.diagnostics import Diagnostic, Problem, places_of
+from torchlint.folders import Folders
 from torchlint.inputs import Asked
 from torchlint.outcome import Progress, Report
 from torchlint.reader import Reader
 from torchlint.selected import loss_words, pages
 from torchlint.sieve import Sifted, look_again, sift
-from torchlint.source import SourceError
+from torchlint.source import SourceError, is_notebook
 
 if TYPE_CHECKING:
     from torchlint.coverage import Coverage
     from torchlint.findings import Finding
     from torchlint.kept import Kept
+    from torchlint.recall import Recall
 
 
 _FEW = 50
@@ -48,21 +50,30 @@ def lint(
         keeper = reader.keeper(settings)
         kept = keeper.load()
         look_again(files, sifted, reader)
-    if kept is not None and kept.holds(reader.looks, reader.load):
+    reader.folders = Folders(asked.files)
+    changes = kept.changes(reader.looks, reader.load, reader.folders) if kept is not None else None
+    if kept is not None and changes is not None and not any(changes):
         return _told_again(kept, sifted, reader)
     if settings.selectors:
         pages(settings)  # a selector that stands for no rule is refused before the work
-    analysed = analyse_roots(asked, sifted.roots, reader, settings, progress, coverage)
+    recall: Recall | None = None
+    if keeper is not None and not coverage:
+        same_names = kept is not None and kept.spells_alike(reader.looks)
+        recall = keeper.recall(kept if same_names else None, changes)
+    analysed = analyse_roots(asked, sifted.roots, reader, settings, progress, coverage, recall)
     outcome = of_run(analysed, frozenset(files))
-    spans, lost = locate_all(mentioned(outcome), reader)
+    spans, lost = locate_all(mentioned(outcome), reader, recall)
     planned = [finding for finding in outcome.findings if settings.fixes and finding.at in spans]
-    fixes = repairs(planned, reader, frozenset(asked.files), lost)
+    fixes = repairs(planned, reader, frozenset(asked.files), lost, recall)
     troubled = {each.path for each in (*outcome.problems, *lost)}
     diagnostics: list[Diagnostic] = []
     by_path: dict[str, list[Finding]] = {path: [] for path in sifted.suppressing}
     for finding in outcome.findings:
         if finding.at in spans:
             by_path.setdefault(finding.at.path, []).append(finding)
+    if kept is not None and recall is not None:
+        diagnostics += _told_before(by_path, kept, recall, troubled)
+        _open(reader, diagnostics, (*sifted.roots, *sifted.suppressing), outcome.problems)
     rules, selected = pages(settings) if by_path else ({}, Selection(frozenset()))
     for path, findings in by_path.items():
         try:
@@ -91,7 +102,9 @@ def lint(
         coverage=covered(outcome.observed, spans, reader) if coverage else None,
     )
     if keeper is not None and not any(problem.internal for problem in problems):
-        keeper.save(_to_keep(report, reader))
+        if recall is not None:
+            recall.remember(outcome.findings)
+        keeper.save(_to_keep(report, reader, kept, recall), recall)
     return report
 
 
@@ -101,12 +114,41 @@ def _no_losses() -> Coverage:
     return Coverage(())
 
 
-def _to_keep(report: Report, reader: Reader) -> Kept:
+def _told_before(
+    by_path: dict[str, list[Finding]], kept: Kept, recall: Recall, troubled: Container[str]
+) -> list[Diagnostic]:
+    """What was told of files in which nothing is found and that have not changed. They need not be looked at any more."""
+    before = {problem.path for problem in kept.problems}
+    quiet = {
+        path
+        for path, findings in by_path.items()
+        if not findings and recall.quiet(path) and path not in troubled and path not in before
+    }
+    for path in quiet:
+        del by_path[path]
+    return [diagnostic for diagnostic in kept.diagnostics if diagnostic.place.path in quiet]
+
+
+def _open(reader: Reader, told: Iterable[Diagnostic], paths: Iterable[str], problems: Iterable[Problem]) -> None:
+    """Read the texts that a report needs though they were not analysed: those it points into, and notebooks with their cells."""
+    wanted = {place.path for diagnostic in told for place in places_of(diagnostic)}
+    for path in wanted.union(filter(is_notebook, (*paths, *(problem.path for problem in problems)))):
+        with passing(SourceError):
+            reader(path)
+
+
+def _to_keep(report: Report, reader: Reader, before: Kept | None, recall: Recall | None) -> Kept:
     """A report, and what it depends on."""
     from torchlint.kept import Kept, names_digest  # noqa: PLC0415  # only with a cache
 
-    folders = {folder: names_digest(names) for folder, names in reader.folders.listed.items()}
-    return Kept(reader.looks, reader.outside, folders, report.diagnostics, report.problems, report.coverage)
+    outside, listed = reader.outside, reader.folders.listed
+    if before is not None and recall is not None and recall.remembered is not None:
+        loaded, looked_in = recall.loaded()
+        outside = {path: known for path, known in before.outside.items() if path in loaded} | outside
+        listed = {folder: names for folder, names in listed.items() if folder in looked_in}
+    folders = {folder: names_digest(names) for folder, names in listed.items()}
+    kept = Kept(reader.looks, outside, folders, report.diagnostics, report.problems, report.coverage)
+    return kept if before is None else kept._replace(words=before.words)
 
 
 def _told_again(kept: Kept, sifted: Sifted, reader: Reader) -> Report:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torchlint.analysis.spans import Span
     from torchlint.coverage import Coverage, Sight
     from torchlint.findings import Finding, NodeRef
+    from torchlint.recall import Recall
 
 
 def mentioned(outcome: Outcome) -> Iterator[NodeRef]:
@@ -29,7 +30,9 @@ def mentioned(outcome: Outcome) -> Iterator[NodeRef]:
         yield from (sight.cause.at for sight in (seen.criterion, seen.input, seen.target) if sight.cause is not None)
 
 
-def locate_all(nodes: Iterable[NodeRef], reader: Reader) -> tuple[dict[NodeRef, Span], list[Problem]]:
+def locate_all(
+    nodes: Iterable[NodeRef], reader: Reader, recall: Recall | None = None
+) -> tuple[dict[NodeRef, Span], list[Problem]]:
     """The spans of nodes, and the files in which none could be found."""
     wanted: dict[str, set[int]] = {}
     for at in nodes:
@@ -43,7 +46,11 @@ def locate_all(nodes: Iterable[NodeRef], reader: Reader) -> tuple[dict[NodeRef, 
     problems: list[Problem] = []
     for path, numbers in wanted.items():
         try:
-            found = locate(reader(path).text, numbers)
+            found = recall.spans(path, numbers) if recall is not None else None
+            if found is None:
+                found = locate(reader(path).text, numbers)
+            if recall is not None:
+                recall.placed(path, found)
             spans.update({NodeRef(path, node): span for node, span in found.items()})
         except (Exception, RecursionError, MemoryError) as error:  # noqa: BLE001  # a defect of ours, in this file only
             problems.append(internal(path, error))
@@ -55,27 +62,42 @@ def repairs(
     reader: Reader,
     files: frozenset[str],
     problems: list[Problem],
+    recall: Recall | None = None,
 ) -> dict[tuple[str, NodeRef], Fix]:
     """The fixes of findings by code and place. One that reaches into a file that nobody asked about is only shown."""
-    planned = [finding for finding in findings if finding.plan is not None]
+    fixes: dict[tuple[str, NodeRef], Fix] = {}
+    planned: list[Finding] = []
+    for finding in findings:
+        known = recall.repair(finding) if recall is not None else None
+        if recall is not None and known is not None:
+            recall.repaired(finding, known.fix, known.files)
+            if known.fix is not None:
+                fixes[finding.code, finding.at] = known.fix
+        elif finding.plan is not None:
+            planned.append(finding)
     if not planned:
-        return {}
+        return fixes
     from torchlint.analysis.lower import ParseFailure  # noqa: PLC0415  # a parse is needed here only
     from torchlint.analysis.positions import Placed  # noqa: PLC0415  # imports LibCST
     from torchlint.repair import Code, repair  # noqa: PLC0415  # only with something to repair
 
     codes: dict[str, Code] = {}
 
+    opened: set[str] = set()
+
     def code_of(path: str) -> Code:
+        opened.add(path)
         if path not in codes:
             codes[path] = Code(path, Placed(reader(path).text))
         return codes[path]
 
-    fixes: dict[tuple[str, NodeRef], Fix] = {}
     for finding in planned:
+        opened.clear()
         try:
             fix = repair(finding, code_of)
             if fix is None:
+                if recall is not None:
+                    recall.repaired(finding, None, opened)
                 continue
             edits = tuple(Edit(in_cell(edit.place, reader(edit.place.path)), edit.content) for edit in fix.edits)
         except ParseFailure:
@@ -84,7 +106,10 @@ def repairs(
             problems.append(internal(finding.at.path, error))
             continue
         given = all(edit.place.path in files for edit in edits)
-        fixes[finding.code, finding.at] = fix._replace(edits=edits, safety=fix.safety if given else "display")
+        fix = fix._replace(edits=edits, safety=fix.safety if given else "display")
+        fixes[finding.code, finding.at] = fix
+        if recall is not None:
+            recall.repaired(finding, fix, opened | {edit.place.path for edit in edits})
     return fixes
 
 

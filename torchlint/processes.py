@@ -15,7 +15,8 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from torchlint.analysis import many_calls
-from torchlint.analysis.entries import Told
+from torchlint.analysis.again import Lowered, lowered
+from torchlint.analysis.entries import Part, Told
 from torchlint.analysis.vocabulary import Learned, Vocabulary
 from torchlint.analysis.whole import Alone, clear, groups
 from torchlint.contracts import Contracts
@@ -38,10 +39,11 @@ class Share(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What a process looked at beyond the files of the run: digests by path, and the names in folders."""
+    """What a process looked at beyond the files of the run: digests by path, and the names in folders; what it lowered."""
 
     outside: dict[str, bytes]
     folders: dict[str, frozenset[str]]
+    lowered: dict[str, Lowered]
 
 
 class _Worker:
@@ -72,25 +74,24 @@ class Processes:
     def __init__(self, shares: Sequence[Share]) -> None:
         with _interrupts_ignored():  # which the new processes inherit: Ctrl-C is for the one that the user started
             self._workers = [_Worker(share) for share in shares]
-        self.looked = Looked({}, {})
+        self.looked = Looked({}, {}, {})
 
-    def learned(self, words: Vocabulary) -> Learned:
+    def learned(self, paths: Sequence[str], words: Vocabulary) -> dict[str, Learned]:
         """What the files bind to losses."""
-        all_words, near = set(words.words), set[str]()
-        for worker in self._workers:
-            worker.ask("learned", words)
+        learned: dict[str, Learned] = {}
+        others = frozenset(paths).difference(*(worker.roots for worker in self._workers))
+        for index, worker in enumerate(self._workers):
+            mine = others.union(worker.roots) if index == 0 else frozenset(worker.roots)
+            worker.ask("learned", [path for path in paths if path in mine], words)
         for worker in list(self._workers):
-            answer = self._answer(worker)
-            if answer is not None:
-                all_words |= answer[0]
-                near |= answer[1]
-        return all_words, near
+            learned |= self._answer(worker) or {}
+        return {path: learned[path] for path in paths if path in learned}
 
     def run(
         self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
-    ) -> list[Told]:
+    ) -> list[Part]:
         """What these files say, where these files may call a loss and these words lead to one."""
-        told: dict[Group, Told] = {}
+        parts: dict[Group, list[Part]] = {}
         together = groups(paths)
         self._distribute(together)
         for worker in self._workers:
@@ -101,18 +102,19 @@ class Processes:
                 worker = next(each for each in busy if each.pipe is ready)
                 group = worker.at
                 assert group is not None
-                told[group] = self._answer(worker) or _lost(group, worker)
+                parts[group] = self._answer(worker) or _lost(group, worker)
                 self._next(worker, progress)
-        return [told.get(group) or _lost(group, None) for group in together]
+        return [part for group in together for part in parts.get(group) or _lost(group, None)]
 
-    def finish(self) -> None:
-        """Ask what was looked at."""
+    def finish(self, *, lowered: bool) -> None:
+        """Ask what was looked at, and if need be what the modules were lowered to."""
         for worker in list(self._workers):
-            worker.ask("looked")
+            worker.ask("looked", lowered)
             looked = self._answer(worker)
             if looked is not None:
                 self.looked.outside.update(looked.outside)
                 self.looked.folders.update(looked.folders)
+                self.looked.lowered.update(looked.lowered)
 
     def close(self) -> None:
         """End all processes at once, whatever they are at."""
@@ -155,10 +157,10 @@ class Processes:
             return None
 
 
-def _lost(group: Group, worker: _Worker | None) -> Told:
+def _lost(group: Group, worker: _Worker | None) -> list[Part]:
     code = f" (exit code {worker.process.exitcode})" if worker is not None else ""
     message = f"the process that analysed it ended{code}"
-    return Told(problems=tuple(Problem(path, message, internal=True) for path in group))
+    return [Part(path, Told(problems=(Problem(path, message, internal=True),))) for path in group]
 
 
 @contextmanager
@@ -201,18 +203,19 @@ def _serve(pipe: Connection, share: Share) -> None:
     reader = Reader(read_bytes)
     reader.known, reader.folders = frozenset(share.files), Folders(share.files)
     project = Project(share.files, reader, share.contracts, share.search, load=reader.load, folders=reader.folders)
-    alone = Alone(project, share.roots)
+    alone = Alone(project)
     roots: frozenset[str] = frozenset()
     words = Vocabulary(())
     with many_calls(), suppress(EOFError, OSError):
         while True:
             match pipe.recv():
-                case ("learned", given):
-                    pipe.send(alone.learned(given))
+                case ("learned", paths, given):
+                    pipe.send(alone.learned(paths, given))
                 case ("world", roots, words):
                     pass
                 case ("group", group):
-                    pipe.send(alone.together(group, roots, words))
+                    pipe.send([alone.one(path, roots, words) for path in group])
                     clear()
-                case ("looked",):
-                    pipe.send(Looked(reader.outside, reader.folders.listed))
+                case ("looked", wanted):
+                    modules = lowered(project.modules) if wanted else {}
+                    pipe.send(Looked(reader.outside, reader.folders.listed, modules))

@@ -10,6 +10,7 @@ from torchlint.analysis import catalogue, ir
 from torchlint.analysis.catalogue import Model
 from torchlint.contracts import Contracts
 from torchlint.folders import Folders
+from torchlint.lookups import Lookups, Query
 from torchlint.source import Source, SourceError, read_bytes
 
 _NEVER_OURS = frozenset(
@@ -31,7 +32,8 @@ def is_library(name: str) -> bool:
 class Project:
     """Finds and lowers modules. Paths are kept as the run spells them; a file found by import is spelled from the importer's.
 
-    `load` gives a file's bytes; `lower` lowers a text, or knows what it was lowered to before.
+    `load` gives a file's bytes; `lower` lowers a text, or knows what it was lowered to before. `lookups` is what was asked
+    for since somebody set it, whoever else asked for the same before.
     """
 
     def __init__(
@@ -53,33 +55,40 @@ class Project:
         self.contracts = contracts
         self.search = tuple(search)
         self._spelling = {os.path.normpath(path): path for path in paths}
-        self._list = (folders or Folders(paths)).names
-        self._found: dict[tuple[str, str], str | None] = {}
-        self._modules: dict[str, ir.Module] = {}
+        self.lookups = Lookups()
+        self._names = (folders or Folders(paths)).names
+        self._found: dict[tuple[str, str], tuple[str | None, frozenset[str]]] = {}
+        self.modules: dict[str, ir.Module] = {}
         self._importing: dict[str, list[str]] | None = None
         self._models: tuple[Model, ...] | None = None
-        self._mentioning: dict[tuple[frozenset[str], frozenset[str]], tuple[str, ...]] = {}
+        self.known: dict[Query, tuple[str, ...]] = {}
+        """The files that mention something, as far as it was searched for."""
 
     def load(self, path: str) -> ir.Module:
         """The lowered module. Raises SourceError or ParseFailure."""
-        module = self._modules.get(path)
+        self.lookups.loaded.add(path)
+        module = self.modules.get(path)
         if module is None:
             if self._lower is None:
                 from torchlint.analysis.lower import lower  # noqa: PLC0415  # imports the parser
 
                 self._lower = lower
-            module = self._modules[path] = self._lower(self.read(path).text, path)
+            module = self.modules[path] = self._lower(self.read(path).text, path)
         return module
 
     def models(self) -> tuple[Model, ...]:
         """The classes of the files of the run that are whole models; none if there are too many to tell."""
         if self._models is None:
+            asked, self.lookups = self.lookups, Lookups()  # of whoever asked, this is one lookup
             few = len(self.paths) <= catalogue.MOST_FILES
             self._models = catalogue.models({path: self.text(path) for path in self.paths}, self.load) if few else ()
+            self.lookups = asked
+        self.lookups.models = self._models
         return self._models
 
     def size(self, path: str) -> int:
         """The size of a file in bytes; 0 if it cannot be told."""
+        self.lookups.sized.add(path)
         try:
             return os.path.getsize(path)
         except OSError:
@@ -90,8 +99,8 @@ class Project:
 
         A name that is looked up in the module while the program runs may be any of them.
         """
-        key = (names, modules)
-        found = self._mentioning.get(key)
+        query = Query(names, modules)
+        found = self.known.get(query)
         if found is None:
             importing = self._index()
             chosen = {path for name in names for path in importing.get(name, ())}
@@ -101,23 +110,33 @@ class Project:
                     if path not in chosen:
                         through.setdefault(path, []).append(module)
             chosen.update(path for path, imported in through.items() if self._uses(path, names, imported))
-            found = self._mentioning[key] = tuple(path for path in self.paths if path in chosen)
+            found = self.known[query] = tuple(path for path in self.paths if path in chosen)
+        self.lookups.mentioning[query] = found
         return found
+
+    def mentions(self, path: str, query: Query, words: frozenset[str]) -> bool:
+        """Whether a file with these words in its import statements is one of those that mention something."""
+        if not words.isdisjoint(query.names):
+            return True
+        imported = query.modules & words
+        return bool(imported) and self._uses(path, query.names, imported)
+
+    def imports(self, path: str) -> frozenset[str]:
+        """The words of the import statements of a file. A search in its text."""
+        return frozenset(word for line in _IMPORT_LINE.findall(self.text(path)) for word in _WORD.findall(line))
 
     def _index(self) -> dict[str, list[str]]:
         """The files of the run by the words of their import statements. Each file is searched once, when first asked for any."""
         if self._importing is None:
             self._importing = {}
             for path in self.paths:
-                for word in {word for line in _IMPORT_LINE.findall(self.text(path)) for word in _WORD.findall(line)}:
+                for word in self.imports(path):
                     self._importing.setdefault(word, []).append(path)
         return self._importing
 
     def _uses(self, path: str, names: frozenset[str], modules: Iterable[str]) -> bool:
         data = self.text(path)
-        return bool(names and not names.isdisjoint(_WORD.findall(data))) or any(
-            _looked_up(data, module) for module in modules
-        )
+        return _holds(data, names) or any(_looked_up(data, module) for module in modules)
 
     def looks_up(self, path: str, module: str) -> bool:
         """Whether a file looks up a name in a module that no text of its own fixes. A search in its text."""
@@ -138,17 +157,20 @@ class Project:
         folder = os.path.dirname(importer)
         key = (folder, name)
         if key not in self._found:
-            self._found[key] = self._search(top, name, folder)
-        return self._found[key]
+            before, self.lookups.folders = self.lookups.folders, set()
+            found = self._search(top, name, folder)
+            self._found[key] = found, frozenset(self.lookups.folders)
+            self.lookups.folders = before
+        found, folders = self._found[key]
+        self.lookups.folders |= folders
+        return self._resolved(found)
 
     def relative(self, name: str, level: int, importer: str) -> str | None:
         """The file or folder that `from ..name import` leads to; `level` counts the dots."""
         folder = os.path.dirname(importer)
         for _ in range(level - 1):
             folder = os.path.join(folder, os.pardir) if folder in ("", os.pardir) else os.path.dirname(folder)
-        if not name:
-            return self._package(folder)
-        return self._below(folder, name)
+        return self._resolved(self._below(folder, name) if name else self._package(folder))
 
     def member(self, package: str, name: str) -> str | None:
         """The submodule `name` of a package given by its folder or its `__init__.py`."""
@@ -156,7 +178,16 @@ class Project:
             if os.path.basename(package) != "__init__.py":
                 return None
             package = os.path.dirname(package)
-        return self._below(package, name)
+        return self._resolved(self._below(package, name))
+
+    def _resolved(self, path: str | None) -> str | None:
+        if path is not None:
+            self.lookups.resolved.add(path)
+        return path
+
+    def _list(self, folder: str) -> frozenset[str]:
+        self.lookups.folders.add(folder)
+        return self._names(folder)
 
     def _search(self, top: str, name: str, folder: str) -> str | None:
         for root in (*self._roots(folder), *self.search):
@@ -204,6 +235,17 @@ class Project:
 
     def _spell(self, path: str) -> str:
         return self._spelling.get(os.path.normpath(path), path)
+
+
+def _holds(data: str, names: frozenset[str]) -> bool:
+    """Whether one of the names is a word of a text."""
+    if len(names) > _FEW:
+        return not names.isdisjoint(_WORD.findall(data))
+    return any(name in data and name in _WORD.findall(data) for name in names)
+
+
+_FEW = 8
+"""So many names are looked for one by one sooner than all words of a text are taken apart."""
 
 
 def _looked_up(data: str, module: str) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from torchlint.config import Settings
 from torchlint.diagnostics import Problem
-from torchlint.folders import Folders
 from torchlint.inputs import Asked
 from torchlint.outcome import Progress
 from torchlint.problems import internal, problem_of
@@ -18,8 +18,13 @@ from torchlint.source import SourceError
 if TYPE_CHECKING:
     from torchlint.analysis import Analysis
     from torchlint.analysis.coverage import Observed
+    from torchlint.analysis.entries import Part
+    from torchlint.analysis.vocabulary import Learned, Vocabulary
+    from torchlint.analysis.whole import Runner
     from torchlint.findings import Finding
+    from torchlint.processes import Looked, Processes
     from torchlint.project import Project
+    from torchlint.recall import Recall
 
 
 _WORTH_PROCESSES = 2_000_000
@@ -41,8 +46,12 @@ def analyse_roots(
     settings: Settings,
     progress: Progress | None,
     coverage: bool = False,
+    recall: Recall | None = None,
 ) -> Outcome:
-    """Analyse the roots together; if that fails as a whole, one by one, so that a defect costs only its own file."""
+    """Analyse the roots together; if that fails as a whole, one by one, so that a defect costs only its own file.
+
+    With `recall`, those of which it is not known what they say.
+    """
     if not roots:
         return Outcome((), ())
     from torchlint.analysis import analyse  # noqa: PLC0415  # most runs without torch never need it
@@ -50,7 +59,6 @@ def analyse_roots(
 
     contracts = load_contracts(settings)
     files = asked.files
-    reader.folders = Folders(files)
 
     def told(path: str) -> None:
         if progress is not None:
@@ -62,10 +70,10 @@ def analyse_roots(
         )
 
     try:
-        if asked.jobs > 1 and not coverage and sum(len(reader.held[root]) for root in roots) > _WORTH_PROCESSES:
-            analysis = _by_processes(project(), roots, asked.jobs, reader, told)
-        else:
+        if coverage:
             analysis = analyse(project(), roots, told, coverage)
+        else:
+            analysis = _by_runner(project(), roots, asked.jobs, reader, told, recall)
         return Outcome(analysis.findings, analysis.problems, analysis.observed)
     except (Exception, RecursionError, MemoryError):  # noqa: BLE001  # what fails is found out file by file
         pass
@@ -86,21 +94,69 @@ def analyse_roots(
     return Outcome(findings, problems, observed)
 
 
-def _by_processes(
-    project: Project, roots: Sequence[str], jobs: int, reader: Reader, told: Callable[[str], None]
+def _by_runner(
+    project: Project,
+    roots: Sequence[str],
+    jobs: int,
+    reader: Reader,
+    told: Callable[[str], None],
+    recall: Recall | None,
 ) -> Analysis:
-    """Analyse in several processes."""
+    """Analyse in this process, or where that is worth it in several."""
     from torchlint.analysis import analyse  # noqa: PLC0415  # as above
-    from torchlint.processes import Share, processes, shares  # noqa: PLC0415  # multiprocessing
 
-    parts = shares(sorted(roots), project.size, jobs)
-    given = [Share(project.paths, part, project.contracts, project.search) for part in parts]
-    with processes(given) as running:
-        analysis = analyse(project, roots, told, runner=running)
-        running.finish()
-    reader.outside.update(running.looked.outside)
-    reader.folders.listed.update(running.looked.folders)
+    with ExitStack() as stack:
+        runner = _Runner(project, jobs, stack)
+        analysis = analyse(project, roots, told, runner=runner if recall is None else recall.runner(project, runner))
+        looked = runner.finish(lowered=recall is not None)
+    if looked is not None:
+        reader.outside.update(looked.outside)
+        reader.folders.listed.update(looked.folders)
+    if recall is not None:
+        from torchlint.analysis.again import lowered  # noqa: PLC0415  # as above
+
+        recall.lowered(lowered(project.modules) | (looked.lowered if looked is not None else {}))
     return analysis
+
+
+class _Runner:
+    """Runs in this process until there is so much to do that it is worth starting others, which `stack` ends."""
+
+    def __init__(self, project: Project, jobs: int, stack: ExitStack) -> None:
+        from torchlint.analysis.whole import Alone  # noqa: PLC0415  # as above
+
+        self._project = project
+        self._jobs = jobs
+        self._stack = stack
+        self._alone = Alone(project)
+        self._several: Processes | None = None
+
+    def learned(self, paths: Sequence[str], words: Vocabulary) -> Mapping[str, Learned]:
+        """What the files bind to losses."""
+        return self._for(paths).learned(paths, words)
+
+    def run(
+        self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
+    ) -> list[Part]:
+        """What these files say, where these files may call a loss and these words lead to one."""
+        return self._for(paths).run(paths, roots, words, progress)
+
+    def finish(self, *, lowered: bool) -> Looked | None:
+        """What other processes looked at, and if need be what they lowered."""
+        if self._several is None:
+            return None
+        self._several.finish(lowered=lowered)
+        return self._several.looked
+
+    def _for(self, paths: Sequence[str]) -> Runner:
+        project = self._project
+        if self._several is None and self._jobs > 1 and sum(map(project.size, paths)) > _WORTH_PROCESSES:
+            from torchlint.processes import Share, processes, shares  # noqa: PLC0415  # multiprocessing
+
+            parts = shares(sorted(paths), project.size, self._jobs)
+            given = [Share(project.paths, part, project.contracts, project.search) for part in parts]
+            self._several = self._stack.enter_context(processes(given))
+        return self._alone if self._several is None else self._several
 
 
 def of_run(outcome: Outcome, files: frozenset[str]) -> Outcome:

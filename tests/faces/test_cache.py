@@ -28,7 +28,7 @@ def analysed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.extend(found)
         return analyse(files, found, *rest, **named)
 
-    monkeypatch.setattr("torchlint.lint.analyse_roots", spy)
+    monkeypatch.setattr("torchlint.roots.analyse_roots", spy)
     return seen
 
 
@@ -153,12 +153,29 @@ def damage(path: Path, how: str) -> None:
 def test_a_damaged_entry_is_made_anew(how: str, tree: Tree, torchlint: Run, analysed: list[str]) -> None:
     folder = tree({"a.py": BAD})
     first = torchlint("check")
-    (entry,) = (folder / ".torchlint_cache").glob("*.kept")
-    damage(entry, how)
+    for entry in (folder / ".torchlint_cache").glob("*.kept"):
+        damage(entry, how)
     assert torchlint("check") == first
     analysed.clear()
     assert torchlint("check") == first
     assert not analysed
+
+
+@pytest.mark.parametrize("entry", ["parts", "words"])
+@pytest.mark.parametrize("how", ["cut off", "another's", None])
+def test_what_is_remembered_of_each_file_may_be_damaged_or_gone(
+    entry: str, how: str | None, tree: Tree, torchlint: Run
+) -> None:
+    folder = tree(PROJECT)
+    torchlint("check")
+    (path,) = (folder / ".torchlint_cache").glob(f"*-{entry}.kept")
+    if how is None:
+        path.unlink()
+    else:
+        damage(path, how)
+    (folder / "new.py").write_text("from shop.steps import step\n\n\ndef measured(x, y):\n    step(x, y, y)\n", "utf-8")
+    (folder / "wide.py").write_text(BAD, "utf-8")
+    assert torchlint("check") == torchlint("check", "--no-cache")
 
 
 def test_no_folder_that_cannot_be_one_disturbs(tree: Tree, torchlint: Run) -> None:

@@ -46,7 +46,7 @@ def analyse(
     with many_calls():
         if coverage:
             return _with_coverage(project, roots, progress)
-        told, _ = whole.run(project, roots, runner or whole.Alone(project, roots), progress)
+        told, _ = whole.run(project, roots, runner or whole.Alone(project), progress)
         return _analysis(told)
 
 
@@ -55,13 +55,13 @@ def _with_coverage(project: Project, roots: Sequence[str], progress: Callable[[s
     from torchlint.analysis.coverage import Watch  # noqa: PLC0415  # only where asked for
 
     watch = Watch(project)
-    alone = whole.Alone(project, roots, watch.recorder)
+    alone = whole.Alone(project, watch.recorder)
     told, words = whole.run(project, roots, alone, progress)
     for path in sorted(roots):
         if suspects := watch.suspects(path):
             wider = words.copy()
             wider.add(suspects)
-            alone.together((path,), frozenset(roots), wider)
+            alone.one(path, frozenset(roots), wider)
     return msgspec.structs.replace(_analysis(told), observed=watch.observed(roots))
 
 

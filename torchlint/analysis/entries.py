@@ -10,6 +10,7 @@ import msgspec
 
 from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
+from torchlint.analysis.catalogue import Model
 from torchlint.analysis.frames import Frame
 from torchlint.analysis.interpret import Interpreter
 from torchlint.analysis.program import ModuleInfo, Program
@@ -21,6 +22,7 @@ from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
 from torchlint.findings import Finding, NodeRef, StepRef, doubtful
+from torchlint.lookups import Lookups
 from torchlint.project import Project
 
 
@@ -93,6 +95,29 @@ class Told(msgspec.Struct, frozen=True):
     registries: frozenset[str] = frozenset()
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What running the entries of a file depends on, beside the words and roots of the run: the lookups of its program.
+
+    `left` are the bytes of imported modules that might still have been read; negative if some were not for that reason.
+    """
+
+    loaded: frozenset[str]
+    sized: frozenset[str]
+    resolved: frozenset[str]
+    folders: frozenset[str]
+    mentioning: tuple[tuple[frozenset[str], frozenset[str], tuple[str, ...]], ...]
+    models: tuple[Model, ...] | None
+    left: int
+
+
+class Part(msgspec.Struct, frozen=True):
+    """The part of a file in a run: what its entries say; `seen` is None if that is not worth remembering."""
+
+    path: str
+    told: Told
+    seen: Seen | None = None
+
+
 class Entries:
     """Runs the entries of a file in a program of their own."""
 
@@ -103,6 +128,7 @@ class Entries:
         vocabulary: Vocabulary,
         recorder: Callable[[Program], Recorder] | None = None,
     ) -> None:
+        project.lookups = Lookups()
         self.program = Program(project, roots, vocabulary.copy())
         self.recorder = recorder or Recorder
         self.interpreter = self.recorder(self.program)
@@ -121,6 +147,19 @@ class Entries:
             frozenset().union(*program.open_methods.values()),
             {name: frozenset(registries) for name, registries in program.registered.items()},
             frozenset(program.registries.values()),
+        )
+
+    def seen(self) -> Seen:
+        """What it depends on."""
+        asked = self.program.project.lookups
+        return Seen(
+            frozenset(asked.loaded),
+            frozenset(asked.sized),
+            frozenset(asked.resolved),
+            frozenset(asked.folders),
+            tuple((*query, found) for query, found in asked.mentioning.items()),
+            asked.models,
+            self.program.reading,
         )
 
     def _doubt_what_settings_choose(self) -> None:

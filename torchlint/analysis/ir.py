@@ -20,7 +20,7 @@ SETS_ATTRIBUTE = ".="
 """The word that stands in `words` for an assignment to an attribute."""
 
 
-class Node(msgspec.Struct, frozen=True, gc=False, eq=False):
+class Node(msgspec.Struct, frozen=True, gc=False, eq=False, tag=True, array_like=True):
     """Anything with a number."""
 
     id: int

@@ -6,8 +6,8 @@ name counts with its dot (`.criterion`), so that a function called `train` does 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
 
 from torchlint.analysis import ir
 from torchlint.data import LEARNS
@@ -26,8 +26,11 @@ _ROUNDS = 4
 """How often a name may be bound to one that leads to a loss on the way from file to file."""
 
 
-Learned = tuple[set[str], set[str]]
-"""Words, and those of them that are near a loss."""
+class Learned(NamedTuple):
+    """The words that a module adds, whoever else adds them too, and those of them that are near a loss."""
+
+    words: frozenset[str]
+    near: frozenset[str]
 
 
 class Vocabulary:
@@ -38,35 +41,35 @@ class Vocabulary:
         for name in losses:
             self.words |= {name, f".{name}"}
         self._losses = frozenset(self.words)
-        self._near = set(self.words)
+        self.near = set(self.words)
         # Where something learns is worth a look, but who mentions that function need not come near a loss.
         self.words |= {f".{method}" for method in LEARNS}
         self._local: set[str] = set()
+        self._added: tuple[set[str], set[str]] = set(), set()
 
     def copy(self) -> Vocabulary:
         """Another one that begins with these words."""
         other = Vocabulary(())
-        other.words, other._losses, other._near = set(self.words), self._losses, set(self._near)
+        other.words, other._losses, other.near = set(self.words), self._losses, set(self.near)
         return other
 
-    def learn_all(self, one_round: Callable[[Vocabulary], Learned]) -> None:
+    def learn_all(self, one_round: Callable[[Vocabulary], Mapping[str, Learned]]) -> None:
         """Take in what files bind to losses, and what they bind to what others bind to losses, round by round."""
         for _ in range(_ROUNDS):
-            words, near = one_round(self)
-            if words <= self.words and near <= self._near:
+            learned = one_round(self).values()
+            words = set().union(*(each.words for each in learned))
+            near = set().union(*(each.near for each in learned))
+            if words <= self.words and near <= self.near:
                 return
             self.words |= words
-            self._near |= near
+            self.near |= near
 
-    def learned(self, modules: Iterable[ir.Module]) -> Learned:
-        """What modules bind to losses, each by itself, as far as these words tell: in any order, in several processes."""
-        words, near = set(self.words), set(self._near)
-        for module in modules:
-            one = self.copy()
-            one.learn(module)
-            words |= one.words
-            near |= one._near
-        return words, near
+    def learned(self, module: ir.Module) -> Learned:
+        """What a module binds to losses, as far as these words tell: the same, whatever other modules bind."""
+        one = self.copy()
+        one._added = set(), set()
+        one.learn(module)
+        return Learned(*map(frozenset, one._added))
 
     def learn(self, module: ir.Module) -> None:
         """Take in what a module binds to losses."""
@@ -85,6 +88,14 @@ class Vocabulary:
     def leads_to_loss(self, node: ir.FunctionDef | ir.ClassDef) -> bool:
         """Whether a function or class mentions such a word."""
         return not self.words.isdisjoint(node.words)
+
+    def _take(self, words: set[str]) -> None:
+        self.words |= words
+        self._added[0].update(words)
+
+    def _take_near(self, words: set[str]) -> None:
+        self.near |= words
+        self._added[1].update(words)
 
     def _block(self, body: ir.Block, scope: Literal["module", "class", "function"]) -> None:
         for stmt in body:
@@ -105,21 +116,21 @@ class Vocabulary:
         if isinstance(stmt, ir.FunctionDef):
             for param in stmt.params:
                 if param.default is not None and self._may_be_loss(param.default):
-                    self.words.add(param.name)
+                    self._take({param.name})
         around, self._local = self._local, set(self._local)
         self._block(stmt.body, "class" if isinstance(stmt, ir.ClassDef) else "function")
         self._local = around
         is_model = isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words)
         if scope == "class" and self._gives_loss(stmt):
-            self.words.add(f".{stmt.name}")
+            self._take({f".{stmt.name}"})
         if scope != "module" or is_model:
             # Not a model that computes its loss itself: whoever mentions it need not come near the loss.
             return
-        if not self._near.isdisjoint(stmt.words):
+        if not self.near.isdisjoint(stmt.words):
             direct = not self._losses.isdisjoint(stmt.words)
-            self.words |= _as_read(stmt.name)
+            self._take(_as_read(stmt.name))
             if direct:
-                self._near |= _as_read(stmt.name)
+                self._take_near(_as_read(stmt.name))
 
     def _gives_loss(self, stmt: ir.FunctionDef | ir.ClassDef) -> bool:
         """Whether what is defined in a class gives a loss: a method that is called so, or a property."""
@@ -133,18 +144,18 @@ class Vocabulary:
         for alias in stmt.names:
             if alias.bound is not None and alias.name in self._losses:
                 self._losses |= _as_read(alias.bound)
-                self._near |= _as_read(alias.bound)
+                self._take_near(_as_read(alias.bound))
             if alias.bound is not None and alias.name in self.words:
-                self.words |= _as_read(alias.bound)
+                self._take(_as_read(alias.bound))
 
     def _targets(self, stmt: ir.Assign | ir.AnnAssign, scope: str) -> None:
         for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
             if isinstance(target, ir.Attribute):
                 if target.name not in _PARTS:
-                    self.words.add(f".{target.name}")
+                    self._take({f".{target.name}"})
             elif isinstance(target, ir.Name) and scope != "function":
                 if target.name not in _PARTS:
-                    self.words |= {target.name, f".{target.name}"}
+                    self._take({target.name, f".{target.name}"})
             elif isinstance(target, ir.Name):
                 self._local.add(target.name)
 

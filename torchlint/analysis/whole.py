@@ -1,21 +1,21 @@
 """The analysis of all files together: some at a time, then those that call into what was left open, and one list of findings.
 
 What joins the files are words: the names that lead to a loss, known before any file is run, and the names of functions
-whose loss calls a caller could tell more of, known after it. Some neighbouring files share a program; so each group's part
-is the same in whatever order they are run, and by however many processes.
+whose loss calls a caller could tell more of, known after it. Each file has a program of its own; so its part is the same in
+whatever order they are run, by however many processes, and whenever it was run with the same words and lookups.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from torchlint.analysis import ir, registries
-from torchlint.analysis.entries import Entries, Recorder, Told
+from torchlint.analysis.entries import Entries, Part, Recorder, Told
 from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.program import Program
 from torchlint.analysis.vocabulary import Learned, Vocabulary
@@ -25,65 +25,58 @@ from torchlint.source import SourceError
 
 
 class Alone:
-    """Runs the entries of files in this process, one group after the other."""
+    """Runs the entries of files in this process, one file after the other."""
 
-    def __init__(self, project: Project, roots: Iterable[str], recorder: Callable[[Program], Recorder] | None = None):
+    def __init__(self, project: Project, recorder: Callable[[Program], Recorder] | None = None) -> None:
         self.project = project
-        self._roots = sorted(roots)
         self._recorder = recorder
 
-    def learned(self, words: Vocabulary) -> Learned:
+    def learned(self, paths: Sequence[str], words: Vocabulary) -> dict[str, Learned]:
         """What the files bind to losses."""
-        return words.learned(modules(self.project, self._roots))
+        return {module.path: words.learned(module) for module in modules(self.project, paths)}
 
     def run(
         self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
-    ) -> list[Told]:
+    ) -> list[Part]:
         """What these files say, where these files may call a loss and these words lead to one."""
-        told: list[Told] = []
+        parts: list[Part] = []
         for group in groups(paths):
-            if told:
+            if parts:
                 clear()
-            told.append(self.together(group, roots, words, progress))
-        return told
+            for path in group:
+                progress(path)
+                parts.append(self.one(path, roots, words))
+        return parts
 
-    def together(
-        self,
-        group: Sequence[str],
-        roots: frozenset[str],
-        words: Vocabulary,
-        progress: Callable[[str], None] = lambda path: None,
-    ) -> Told:
-        """What files say that share a program."""
+    def one(self, path: str, roots: frozenset[str], words: Vocabulary) -> Part:
+        """What a file says."""
         entries = Entries(self.project, roots, words, self._recorder)
-        for path in group:
-            progress(path)
-            entries.run(path)
-        return entries.told()
+        entries.run(path)
+        return Part(path, entries.told(), entries.seen())
 
 
 def clear() -> None:
-    """Collect what a program has left. What is still there stays, and need not be gone over again."""
+    """Collect what programs have left. What is still there stays, and need not be gone over again."""
     gc.collect()
     gc.freeze()
 
 
 def groups(paths: Sequence[str]) -> list[tuple[str, ...]]:
-    """The files that share a program, and with it the modules that they import: neighbours, whoever runs them."""
+    """Files that a process takes over at once: neighbours, which import the same modules."""
     return [tuple(paths[start : start + _TOGETHER]) for start in range(0, len(paths), _TOGETHER)]
 
 
-_TOGETHER = 128
-"""Of a few files each, a module that all import would be run again and again: with 16, the run took a third longer."""
+_TOGETHER = 16
+"""After so many files, what they have left is collected: it would be gone over too often, or fill the memory."""
 
 
 class Runner(Protocol):
     """Who runs the entries of files."""
 
-    def learned(self, words: Vocabulary) -> Learned: ...
+    def learned(self, paths: Sequence[str], words: Vocabulary) -> Mapping[str, Learned]: ...
     def run(
         self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
-    ) -> list[Told]: ...
+    ) -> list[Part]: ...
 
 
 def modules(project: Project, paths: Iterable[str]) -> list[ir.Module]:
@@ -192,17 +185,18 @@ def run(
     project: Project, roots: Iterable[str], runner: Runner, progress: Callable[[str], None]
 ) -> tuple[list[Told], Vocabulary]:
     """What each of the files says, and those that call them; and the words that lead to a loss."""
+    todo = sorted(roots)
     words = Vocabulary(word.decode() for word in project.contracts.loss_words())
-    words.learn_all(runner.learned)
+    words.learn_all(lambda known: runner.learned(todo, known))
     callers = Callers(project, frozenset(roots), words)
     told: list[Told] = []
-    todo = sorted(roots)
     for _ in range(_ROUNDS):
-        now = runner.run(todo, callers.roots, callers.vocabulary, progress)
+        now = [part.told for part in runner.run(todo, callers.roots, callers.vocabulary, progress)]
         told += now
         for each in now:
             callers.add(each)
-        todo = callers.next()
+        if not (todo := callers.next()):
+            break
     return told, words
 
 

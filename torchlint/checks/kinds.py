@@ -11,7 +11,7 @@ from torchlint.analysis.values import Tensor, Trail, Value
 from torchlint.analysis.wording import KIND_WORDS
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
-from torchlint.findings import Applied, Drop, Fuse, OtherLoss, Plan, Replace, StepRef
+from torchlint.findings import AnyPlan, Applied, Drop, Fuse, OtherLoss, Replace, StepRef
 
 _SIGMOID = ("sigmoid", "sigmoid()", "sigmoid_()", "expit")
 _GIVE_UNIT = (*_SIGMOID, "softmax", "softmax()")
@@ -35,7 +35,7 @@ def _all_of(call: LossCall, kinds: frozenset[Kind]) -> Tensor | None:
     return None
 
 
-def _verdict(part: Tensor, plan: Plan | None = None) -> Verdict:
+def _verdict(part: Tensor, plan: AnyPlan | None = None) -> Verdict:
     return Verdict(
         {"activation": part.activation or "an activation", "kind": KIND_WORDS[part.kind]}, part.trail, plan=plan
     )
@@ -47,26 +47,26 @@ def applied(call: LossCall) -> Applied | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _drop(call: LossCall) -> Plan | None:
+def _drop(call: LossCall) -> AnyPlan | None:
     """Take out the activation that the loss applies itself."""
     activation = applied(call)
     return None if activation is None else Drop(activation, call.use)
 
 
-def _with_logits(call: LossCall) -> Plan | None:
+def _with_logits(call: LossCall) -> AnyPlan | None:
     """The loss that takes raw scores in place of this one, if it has the same parameters."""
     at = call.at if call.made is None else call.use.made
     names = _WITH_LOGITS.get(call.name.rpartition(".")[2])
     return None if at is None or names is None else OtherLoss(at, *names)
 
 
-def _fused(call: LossCall) -> Plan | None:
+def _fused(call: LossCall) -> AnyPlan | None:
     """The loss that applies the activation itself, and the activation taken out."""
     drop, other = _drop(call), _with_logits(call)
     return Fuse(drop, other) if isinstance(drop, Drop) and isinstance(other, OtherLoss) else None
 
 
-def _log_softmax(call: LossCall) -> Plan | None:
+def _log_softmax(call: LossCall) -> AnyPlan | None:
     """The logarithm of the softmax in place of the softmax."""
     activation = applied(call)
     if activation is None or activation.name.strip(".()").rpartition(".")[2].lower() != "softmax":

@@ -10,7 +10,7 @@ import msgspec
 from torchlint.analysis.calls import Event, LossCall, OpCall
 from torchlint.analysis.values import Lazy, Tensor, Trail, Value, computed
 from torchlint.diagnostics import Confidence
-from torchlint.findings import Finding, NodeRef, Plan, StepRef, doubtful
+from torchlint.findings import AnyPlan, Finding, NodeRef, StepRef, doubtful
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Verdict(msgspec.Struct, frozen=True):
     trail: Trail | None = None
     at: NodeRef | None = None
     confidence: Confidence = "certain"
-    plan: Plan | None = None
+    plan: AnyPlan | None = None
 
 
 E = TypeVar("E", bound=Event)

@@ -10,7 +10,7 @@ from torchlint.analysis.calls import Arithmetic, LossCall
 from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, only_tensor
 from torchlint.checks.registry import Verdict, rule
 from torchlint.diagnostics import Confidence
-from torchlint.findings import Plan, SqueezeArgument, SqueezeDim, StepRef
+from torchlint.findings import AnyPlan, SqueezeArgument, SqueezeDim, StepRef
 
 
 def _shown(part: Tensor) -> str:
@@ -26,7 +26,7 @@ def _verdict(given: Tensor, target: Tensor, one: Tensor) -> Verdict:
     return Verdict(_words(given, target), trail, one.squeezed, plan=_with_dim(one))
 
 
-def _with_dim(squeezed: Tensor) -> Plan | None:
+def _with_dim(squeezed: Tensor) -> AnyPlan | None:
     """Name the dimension that `squeeze()` is there for, if the shape before it has exactly one of size 1 behind the first."""
     shape = squeezed.unsqueezed
     if squeezed.squeezed is None or shape is None or shape.dims.count(1) != 1:
@@ -39,7 +39,7 @@ def _with_dim(squeezed: Tensor) -> Plan | None:
     return SqueezeDim(squeezed.squeezed, -1 if last else index, exact)
 
 
-def _flat(call: LossCall, given: Tensor, target: Tensor) -> Plan | None:
+def _flat(call: LossCall, given: Tensor, target: Tensor) -> AnyPlan | None:
     """Take the last dimension off the side that is a column."""
     if not _column(given.shape, given.batched) and not _column(target.shape, target.batched):
         return None
