@@ -32,7 +32,11 @@ MEMORY = 400.0
 
 
 def copied(folder: Path, packages: Iterable[str]) -> list[str]:
-    """Copy the Python files of packages; gives the folders."""
+    """Copy the Python files of packages into what looks like a repository; gives the folders.
+
+    Imports are not looked for above it, where other programs make files meanwhile.
+    """
+    folder.joinpath(".git").mkdir(parents=True)
     made = []
     for package in packages:
         target = folder / os.path.basename(os.path.abspath(package))
