@@ -14,7 +14,7 @@ from torchlint.findings import AnyPlan, SqueezeArgument, SqueezeDim, StepRef
 
 
 def _shown(part: Tensor) -> str:
-    if _row(part.shape):
+    if _row(part.shape) or _lost_its_column(part):
         return "[B]" if part.shape is None or part.shape.open else str(part.shape)
     return "of unknown shape" if part.shape is None else str(part.shape)
 
@@ -153,10 +153,16 @@ def _several(shape: Shape | None) -> bool:
 def _crossed(a: Tensor, b: Tensor) -> bool:
     """Whether one of two tensors is [B, 1] and the other [B], or [B, 1, H, W] and [B, H, W]."""
     return any(
-        (_column(one.shape, one.batched or _several(other.shape)) and _row(other.shape))
+        (_column(one.shape, one.batched or _several(other.shape)) and (_row(other.shape) or _lost_its_column(other)))
         or (_one_channel(one, other) and _same_batch(one, other))
         for one, other in ((a, b), (b, a))
     )
+
+
+def _lost_its_column(part: Tensor) -> bool:
+    """Whether `squeeze()` took a last dimension of size 1 from a batch, and with it any other of that size."""
+    shape = part.unsqueezed
+    return part.squeezed is not None and part.batched and shape is not None and shape.open and shape.dims == (1,)
 
 
 def _one_channel(one: Tensor, other: Tensor) -> bool:
@@ -192,12 +198,11 @@ def squeeze_one_side(call: LossCall) -> Iterator[Verdict]:
     found = _meets(call)
     if found is not None and call.loss.shapes in ("warns", "broadcasts", "equal"):
         given, target = found
-        flat = given if _row(given.shape) else target
-        if flat.flattened is not None:
-            note = "the dimension of size 1 is taken away here"
-            trail = Trail(StepRef(flat.flattened, note), flat.trail)
+        flat = target if _column(given.shape, given.batched) else given
+        if (place := flat.flattened or flat.squeezed) is not None:
+            trail = Trail(StepRef(place, "the dimension of size 1 is taken away here"), flat.trail)
             sure = _certainty(given, target)
-            yield Verdict(_words(given, target), trail, flat.flattened, sure, _flat(call, given, target))
+            yield Verdict(_words(given, target), trail, place, sure, _flat(call, given, target))
 
 
 @rule("TLN203")
@@ -206,7 +211,7 @@ def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
     found = _meets(call)
     if found is not None and call.loss.shapes in ("warns", "broadcasts"):
         given, target = found
-        if given.flattened is None and target.flattened is None:
+        if not any(part.flattened or part.squeezed for part in found):
             sure, plan = _certainty(given, target), _flat(call, given, target)
             yield Verdict(_words(given, target), given.trail or target.trail, None, sure, plan)
 
