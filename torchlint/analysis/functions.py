@@ -335,6 +335,9 @@ def unknown_args(run: Interpreter, function: Function, source: Source = "paramet
             continue
         args.keywords[param.name] = _any_argument(run, function, param, source)
     if isinstance(function.receiver, Instance) and isinstance(function.node, ir.FunctionDef) and params:
+        trained = run.heap.read(function.receiver.id).get(TRAINED)
+        if trained is not None and params[0].name == "model":
+            args.keywords["model"] = trained
         if function.node.name in _STEPS:
             first = params[0].name
             batch = _batch_for(run, function.receiver, function.node) or args.keywords.get(first, UNKNOWN)
@@ -346,6 +349,10 @@ _STEPS = frozenset(("training_step", "validation_step", "test_step", "predict_st
 
 
 _BATCH_HOOKS = ("on_before_batch_transfer", "on_after_batch_transfer")
+
+
+TRAINED = "<trained>"
+"""The entry of an object of a trainer's class for the model that it was made with, which the library hands to its methods."""
 
 
 DATA = "<data>"

@@ -109,6 +109,9 @@ def base_init(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -
         if loss is not None:
             made_loss = losses.make(run, loss, base.name, args, node)
             run.heap.write(instance.id)["<criterion>"] = made_loss
+        if base.name.endswith("Trainer") and (trained := args.get("model", 0)) is not None:
+            run.heap.write(instance.id)[functions.TRAINED] = trained
+            run.escaped.append(instance)  # the library calls its methods
         kept = losses.kept_by(base.name, loss, args)
         if kept:
             run.heap.write(instance.id).update(kept)

@@ -320,14 +320,29 @@ def source(args: Args) -> Source:
 
 
 def escape(run: Interpreter, args: Args) -> None:
-    """Objects handed to code that we do not see: it may call their methods, the first one's with what comes of the second."""
+    """What is handed to code that we do not see: it may call functions, and objects' methods, the first one's with the second."""
     values = args.all()
     for value in values:
         for part in value.alternatives if isinstance(value, Union) else (value,):
             if isinstance(part, Instance):
                 run.escaped.append(part)
+            elif isinstance(part, Function):
+                _call_back(run, part)
     if len(values) > 1 and isinstance(values[0], Instance) and isinstance(values[1], (Items, Instance)):
         run.heap.write(values[0].id)[functions.DATA] = values[1]
+
+
+def _call_back(run: Interpreter, function: Function) -> None:
+    """Run a function inside of another one that is handed to an optimizer or an engine, if it comes near a loss."""
+    definition = function.node
+    if not isinstance(definition, ir.FunctionDef) or function.frame not in run.program.parents:
+        return
+    if definition in run.stack or not run.program.relevant(definition):
+        return
+    before = run.heap
+    run.state = before.fork()
+    functions.call_now(run, function, functions.unknown_args(run, function), definition, quiet=True)
+    run.state = before
 
 
 @cache

@@ -210,8 +210,8 @@ def _unsqueeze(bound: Bound) -> Shape | None:
     if dim is None:
         return None
     if shape is None:
-        if dim == 1 and is_batch(bound.input):
-            return Shape((VARIES, 1), assumed=True)
+        if dim == 1:
+            return Shape((VARIES if is_batch(bound.input) else None, 1), assumed=True)
         return Shape((1,), True) if dim == -1 else None
     if dim < 0:
         dim += len(shape.dims) + 1

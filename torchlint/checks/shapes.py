@@ -179,6 +179,8 @@ def _certainty(a: Tensor, b: Tensor) -> Confidence:
 
     `q.gather(1, action)` keeps the dimension that `q.max(1)` drops, however many there are.
     """
+    if _lost_its_column(a) or _lost_its_column(b):
+        return "certain"  # however many dimensions there are, one side has one of size 1 and the other has none
     shapes = [part.shape for part in (a, b) if part.shape is not None]
     sure = not any(shape.assumed for shape in shapes) or all(shape.picked for shape in shapes)
     return "certain" if sure else "likely"

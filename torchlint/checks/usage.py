@@ -69,7 +69,7 @@ def decisions_as_input(call: LossCall) -> Iterator[Verdict]:
 
 def _is_decision(part: Tensor) -> bool:
     """Whether a tensor is what `argmax`, `max` or `topk` chose."""
-    return part.kind == "class_index" and part.dtype == "int" and part.activation.strip("().").endswith(_CHOOSE)
+    return part.kind == "class_index" and part.dtype != "bool" and part.activation.strip("().").endswith(_CHOOSE)
 
 
 _CHOOSE = ("argmax", "max", "topk", "argsort", "argmin")
