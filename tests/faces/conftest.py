@@ -106,7 +106,7 @@ def in_process(folder: Path, arguments: Sequence[str], stdin: bytes, variables: 
         env=environment,
         input=stdin,
         capture_output=True,
-        timeout=120,
+        timeout=300,  # a machine may be busy
         check=False,
     )
     return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
@@ -157,7 +157,7 @@ def flake8(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Flake8:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "TMPDIR": str(path or installed)},
             input=stdin,
             capture_output=True,
-            timeout=120,
+            timeout=300,  # a machine may be busy
             check=False,
         )
         result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
