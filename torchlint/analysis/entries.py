@@ -124,12 +124,14 @@ class Entries:
     def __init__(
         self,
         project: Project,
+        path: str,
         roots: frozenset[str],
         vocabulary: Vocabulary,
         recorder: Callable[[Program], Recorder] | None = None,
     ) -> None:
         project.lookups = Lookups()
         self.program = Program(project, roots, vocabulary.copy())
+        self.program.script = path
         self.recorder = recorder or Recorder
         self.interpreter = self.recorder(self.program)
 

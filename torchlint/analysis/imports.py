@@ -29,20 +29,19 @@ def ensure(run: Interpreter, path: str) -> ModuleInfo:
     if info.started or info.ir is None:
         return info
     info.started = True
-    outer_state, outer_stack, outer_fuel = run.state, run.stack, run.fuel
-    run.state, run.stack = State(run.program.base), []
+    outer = (run.state, run.stack, run.fuel, run.escaped)
+    run.state, run.stack, run.escaped = State(run.program.base), [], []
     run.fuel = MODULE_FUEL
     try:
         with run.at_once(False), run.enter(Frame(path, info.cell, (path,), True)):
-            run.heap.write(info.cell)["__name__"] = Const("__main__" if path in run.program.roots else path)
+            run.heap.write(info.cell)["__name__"] = Const("__main__" if path == run.program.script else path)
             run.block(info.ir.body)
             uncalled.run_escaped(run)
             registries.note(run, info)
             # A module that always raises or exits still bound its names before that.
             run.program.base.update(run.heap.cells)
     finally:
-        run.state, run.stack = outer_state, outer_stack
-        run.fuel = outer_fuel
+        run.state, run.stack, run.fuel, run.escaped = outer
         info.done = True
     return info
 

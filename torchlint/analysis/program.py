@@ -66,14 +66,14 @@ def collect(body: ir.Block, defs: dict[str, ir.Stmt]) -> None:
 
 
 class Program:
-    """Shared by the entries of a file. `roots` are the files that may call a loss, `vocabulary` is this program's own to add to.
-
-    `base` holds the cells of modules that were run, `parents` the scope around each frame."""
+    """Shared by the entries of a file, its `script`. `roots` are the files that may call a loss, `vocabulary` is this program's
+    own to add to. `base` holds the cells of modules that were run, `parents` the scope around each frame."""
 
     def __init__(self, project: Project, roots: frozenset[str], vocabulary: Vocabulary) -> None:
         self.project = project
         self.contracts: Contracts = project.contracts
         self.roots = roots
+        self.script = ""
         self.base: dict[int, Cell] = {}
         self.parents: dict[int, int] = {}
         self.modules: dict[str, ModuleInfo] = {}

@@ -50,7 +50,7 @@ class Alone:
 
     def one(self, path: str, roots: frozenset[str], words: Vocabulary) -> Part:
         """What a file says."""
-        entries = Entries(self.project, roots, words, self._recorder)
+        entries = Entries(self.project, path, roots, words, self._recorder)
         entries.run(path)
         return Part(path, entries.told(), entries.seen())
 
