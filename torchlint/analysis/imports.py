@@ -48,6 +48,18 @@ def ensure(run: Interpreter, path: str) -> ModuleInfo:
 
 def member(run: Interpreter, path: str, name: str) -> Value:
     """A name of a module of the project: what its body binds, a star import's name, a submodule."""
+    seeking = run.program.seeking
+    if (path, name) in seeking:
+        return Unknown(f"{name} of {path}")  # modules that import it from each other
+    seeking.add((path, name))
+    try:
+        return _member(run, path, name)
+    finally:
+        seeking.remove((path, name))
+
+
+def _member(run: Interpreter, path: str, name: str) -> Value:
+    """The same, unless it is being looked for already."""
     info = ensure(run, path)
     found = run.program.base.get(info.cell, {}).get(name)
     if found is None and run.state is not None:

@@ -77,6 +77,8 @@ class Program:
         self.base: dict[int, Cell] = {}
         self.parents: dict[int, int] = {}
         self.modules: dict[str, ModuleInfo] = {}
+        self.seeking: set[tuple[str, str]] = set()
+        """The names of modules that are being looked for now."""
         self.problems: list[Problem] = []
         self.vocabulary = vocabulary
         self.visited: set[int] = set()
