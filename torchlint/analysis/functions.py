@@ -84,9 +84,7 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
     changes = not _CHANGERS.isdisjoint(definition.words)
     for value in args.all():
         for part in computed(value):
-            if isinstance(part, Criterion) or (changes and isinstance(part, Container)):
-                return True
-            if isinstance(part, Extern) and run.contracts.is_loss(run.program.canonical(part.name)):
+            if is_criterion(run, part) or (changes and isinstance(part, Container)):
                 return True
             if run.program.thresholds.is_claimed(part):
                 return True
@@ -115,10 +113,17 @@ _CHANGERS = frozenset(
 """Words of a function that may change a list or dict that it is given."""
 
 
+def is_criterion(run: Interpreter, part: Value) -> bool:
+    """Whether a value is a loss: an object, or a library's function that was not called yet."""
+    return isinstance(part, Criterion) or (
+        isinstance(part, Extern) and run.contracts.is_loss(run.program.canonical(part.name))
+    )
+
+
 def holds_loss(run: Interpreter, value: Value) -> bool:
     """Whether a value is a loss, or a tuple or an object that holds one. Computes nothing lazy."""
     return any(
-        isinstance(part, Criterion)
+        is_criterion(run, part)
         or (isinstance(part, Instance) and bool(criteria_of(run, part)))
         or (isinstance(part, Tuple) and any(holds_loss(run, item) for item in part.items))
         for part in (value.alternatives if isinstance(value, Union) else (value,))
@@ -133,7 +138,7 @@ def criteria_of(run: Interpreter, instance: Instance) -> list[str]:
         f".{name}"
         for name, value in run.heap.read(instance.id).items()
         for part in (value.alternatives if isinstance(value, Union) else (value,))
-        if isinstance(part, Criterion)
+        if is_criterion(run, part)
     ]
 
 

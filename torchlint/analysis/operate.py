@@ -10,6 +10,7 @@ import msgspec
 from torchlint.analysis import comparisons, containers, ir, shapes, special, transfer, wording
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall
 from torchlint.analysis.shapes import Bound
+from torchlint.analysis.thresholds import ROUNDING
 from torchlint.analysis.values import UNKNOWN, Const, Layer, Lazy, Tensor, Tuple, Value, is_batch, is_pending, later
 from torchlint.contracts import Op
 from torchlint.findings import NodeRef
@@ -69,6 +70,9 @@ def apply(run: Interpreter, bound: Bound, node: ir.Node, layer: Layer | None = N
     elif op.id == "sub" and Arithmetic in run.watched and "other" in bound.named:
         event = Arithmetic(at, "-", run.frame.training, left=bound.input, right=bound.named["other"])
     if any(is_pending(value) for value in transfer.sources(run, bound)):
+        if event is not None and op.id in ROUNDING:
+            run.record(event)  # what is rounded to be compared with labels is needed by nobody else
+            event = None
         return told_later(run, event, lambda: _transfer(run, bound, at, layer), *transfer.sources(run, bound))
     if event is not None:
         run.record(event)
