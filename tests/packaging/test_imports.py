@@ -137,3 +137,14 @@ def test_other_commands_parse_nothing(tmp_path: Path, arguments: list[str]) -> N
     assert status == 0
     assert output
     assert "libcst" not in modules
+
+
+def test_a_project_may_have_modules_that_are_called_like_ours(tmp_path: Path) -> None:
+    for name in ("click", "msgspec", "rich", "data"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not the library')\n", "utf-8")
+    (tmp_path / "a.py").write_text(BAD, "utf-8")
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-m", "torchlint", "check", "--no-cache", "--output-format", "concise", "."]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "a.py:5:12: TLN101" in done.stdout
