@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from torchlint.analysis import many_calls
 from torchlint.analysis.again import Lowered, lowered
-from torchlint.analysis.entries import Part, Told
+from torchlint.analysis.parts import Part, Told
 from torchlint.analysis.vocabulary import Learned, Vocabulary
 from torchlint.analysis.whole import Alone, clear, groups
 from torchlint.contracts import Contracts

@@ -18,7 +18,7 @@ from torchlint.source import SourceError
 if TYPE_CHECKING:
     from torchlint.analysis import Analysis
     from torchlint.analysis.coverage import Observed
-    from torchlint.analysis.entries import Part
+    from torchlint.analysis.parts import Part
     from torchlint.analysis.vocabulary import Learned, Vocabulary
     from torchlint.analysis.whole import Runner
     from torchlint.findings import Finding

@@ -15,7 +15,7 @@ from torchlint.findings import Finding
 
 if TYPE_CHECKING:
     from torchlint.analysis.coverage import Observed
-    from torchlint.analysis.entries import Told
+    from torchlint.analysis.parts import Told
     from torchlint.analysis.whole import Runner
     from torchlint.project import Project
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from torchlint.analysis import ir
-from torchlint.analysis.entries import Part, Seen
 from torchlint.analysis.lower import ParseFailure
+from torchlint.analysis.parts import Part, Seen
 from torchlint.analysis.vocabulary import Learned, Vocabulary
 from torchlint.analysis.whole import Runner
 from torchlint.cache import digest

@@ -6,13 +6,11 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
-from torchlint.analysis.catalogue import Model
 from torchlint.analysis.frames import Frame
 from torchlint.analysis.interpret import Interpreter
+from torchlint.analysis.parts import Seen, Told
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.thresholds import ROUNDING, fraction_compared
@@ -21,7 +19,7 @@ from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown
 from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
-from torchlint.findings import Finding, NodeRef, StepRef, doubtful
+from torchlint.findings import NodeRef, StepRef, doubtful
 from torchlint.lookups import Lookups
 from torchlint.project import Project
 
@@ -75,47 +73,6 @@ def _compares(stmt: ir.FunctionDef | ir.ClassDef) -> bool:
 def _is_open(part: Value) -> bool:
     """Whether a caller could tell more of a value."""
     return isinstance(part, Unknown) or (isinstance(part, Tensor) and part.kind == "unknown")
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What running the entries of a file says, as data.
-
-    `found` are the findings of each event with any, in its context; `sound` the places of events that were judged with none.
-    `open` are the names of functions and classes of whose loss calls a caller could tell more, `methods` those of their
-    methods that are called on objects from a registry; `registered` tells which registries a name was put into, and
-    `registries` the files that made any.
-    """
-
-    found: tuple[tuple[Finding, ...], ...] = ()
-    sound: frozenset[NodeRef] = frozenset()
-    problems: tuple[Problem, ...] = ()
-    open: frozenset[str] = frozenset()
-    methods: frozenset[str] = frozenset()
-    registered: dict[str, frozenset[str]] = {}
-    registries: frozenset[str] = frozenset()
-
-
-class Seen(msgspec.Struct, frozen=True):
-    """What running the entries of a file depends on, beside the words and roots of the run: the lookups of its program.
-
-    `left` are the bytes of imported modules that might still have been read; negative if some were not for that reason.
-    """
-
-    loaded: frozenset[str]
-    sized: frozenset[str]
-    resolved: frozenset[str]
-    folders: frozenset[str]
-    mentioning: tuple[tuple[frozenset[str], frozenset[str], tuple[str, ...]], ...]
-    models: tuple[Model, ...] | None
-    left: int
-
-
-class Part(msgspec.Struct, frozen=True):
-    """The part of a file in a run: what its entries say; `seen` is None if that is not worth remembering."""
-
-    path: str
-    told: Told
-    seen: Seen | None = None
 
 
 class Entries:

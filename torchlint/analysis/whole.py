@@ -10,18 +10,21 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from torchlint.analysis import ir, registries
-from torchlint.analysis.entries import Entries, Part, Recorder, Told
+from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
-from torchlint.analysis.program import Program
+from torchlint.analysis.parts import Part, Told
 from torchlint.analysis.vocabulary import Learned, Vocabulary
 from torchlint.findings import Finding, NodeRef, Plan
 from torchlint.project import Project
 from torchlint.source import SourceError
+
+if TYPE_CHECKING:
+    from torchlint.analysis.entries import Recorder
+    from torchlint.analysis.program import Program
 
 
 class Alone:
@@ -50,6 +53,8 @@ class Alone:
 
     def one(self, path: str, roots: frozenset[str], words: Vocabulary) -> Part:
         """What a file says."""
+        from torchlint.analysis.entries import Entries  # noqa: PLC0415  # a run that remembers all needs no interpreter
+
         entries = Entries(self.project, path, roots, words, self._recorder)
         entries.run(path)
         return Part(path, entries.told(), entries.seen())
@@ -121,6 +126,8 @@ class Callers:
         if not wanted and not packages:
             return []
         if named := {registry for name in wanted for registry in self._registered.get(name, ())}:
+            from torchlint.analysis import registries  # noqa: PLC0415  # as above
+
             # Who holds an object that a registry made calls methods of it, and never names its class.
             wanted |= registries.builders(frozenset(named), modules(self.project, sorted(self._registries)))
             self.vocabulary.read(self._methods)
