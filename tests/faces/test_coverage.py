@@ -22,9 +22,9 @@ def known(loader):
         criterion(net(x), y)
 
 
-def unknown(model, loader):
+def unknown(score, loader):
     for x, y in loader:
-        nn.BCELoss()(model(x), y)
+        nn.BCELoss()(score(x), y)
 
 
 def by_name(x, y):
@@ -78,7 +78,7 @@ def test_each_call_is_told_with_the_place_where_sight_was_lost(tree: Tree, torch
             "target not known (parameter loader of known, no caller in sight, train.py:9:11)",
         ],
         "train.py:18:9: nn.BCELoss": [
-            "input not known (parameter model of unknown, no caller in sight, train.py:16:13)",
+            "input not known (parameter score of unknown, no caller in sight, train.py:16:13)",
             "target not known (parameter loader of unknown, no caller in sight, train.py:16:20)",
         ],
         "train.py:23:12: criterion": [

@@ -276,7 +276,7 @@ def linearise(cls: Class) -> list[Class]:
     return order
 
 
-MAX_IMPORTS = 120_000
+MAX_IMPORTS = 250_000
 """How many bytes of imported modules that make no loss are read for a file."""
 
 _MAX_BASES = 40
