@@ -198,6 +198,20 @@ def shares(roots: Sequence[str], size: Callable[[str], int], number: int) -> lis
     return parts
 
 
+def _let_go(project: Project, needed: frozenset[str]) -> dict[str, Lowered]:
+    """Drop the lowered modules that were only imported or whose entries have run, if they are many; what they were known by."""
+    over = {path: module for path, module in project.modules.items() if path not in needed}
+    if sum(map(project.size, over)) < _HELD:
+        return {}
+    for path in over:
+        del project.modules[path]
+    return lowered(over)
+
+
+_HELD = 3_000_000
+"""Bytes of code that a process keeps lowered after its use: beyond that, what comes next rarely needs it."""
+
+
 def _serve(pipe: Connection, share: Share) -> None:
     """A process's work: answer until nobody asks."""
     reader = Reader(read_bytes)
@@ -206,6 +220,8 @@ def _serve(pipe: Connection, share: Share) -> None:
     alone = Alone(project)
     roots: frozenset[str] = frozenset()
     words = Vocabulary(())
+    left: dict[str, Lowered] = {}
+    done: set[str] = set()
     with many_calls(), suppress(EOFError, OSError):
         while True:
             match pipe.recv():
@@ -215,7 +231,10 @@ def _serve(pipe: Connection, share: Share) -> None:
                     pass
                 case ("group", group):
                     pipe.send([alone.one(path, roots, words) for path in group])
+                    done |= set(group)
+                    left |= _let_go(project, roots - done)
+                    reader.sources.clear()
                     clear()
                 case ("looked", wanted):
-                    modules = lowered(project.modules) if wanted else {}
+                    modules = left | lowered(project.modules) if wanted else {}
                     pipe.send(Looked(reader.outside, reader.folders.listed, modules))

@@ -124,6 +124,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         attached=attached,
         cut=gradients.cut_of_pair(op, kind, tensors, attached),
         batched=is_batch(a) or is_batch(b),
+        many=any(part.many for part in tensors),
         squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
         flattened=tensors[0].flattened if len(tensors) == 1 else None,
         unsqueezed=tensors[0].unsqueezed if len(tensors) == 1 else None,

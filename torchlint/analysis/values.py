@@ -169,7 +169,8 @@ class Tensor(Value, frozen=True, eq=False):
     """A tensor, or what takes its place.
 
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
-    `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call;
+    `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call, and
+    `many` that no batch of one sample comes this far, since a normalisation over the batch has refused it;
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
     sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
     one that a sigmoid was applied to if it is a probability, as long as nothing else was done to it. `cut` is where the
@@ -190,6 +191,7 @@ class Tensor(Value, frozen=True, eq=False):
     dtype: Literal["unknown", "float", "int", "bool"] = "unknown"
     attached: bool = True
     batched: bool = False
+    many: bool = False
     blank: bool = False
     squeezed: NodeRef | None = None
     flattened: NodeRef | None = None
@@ -544,6 +546,7 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         dtype=a.dtype if a.dtype == b.dtype else "unknown",
         attached=a.attached,
         batched=a.batched and b.batched,
+        many=a.many and b.many,
         squeezed=a.squeezed if a.squeezed == b.squeezed else None,
         flattened=a.flattened if a.flattened == b.flattened else None,
         unsqueezed=a.unsqueezed if a.unsqueezed == b.unsqueezed else None,

@@ -115,7 +115,7 @@ def _may_be_one(part: Tensor) -> bool:
     """Whether a squeezed tensor may have held a batch of one."""
     shape = part.unsqueezed
     fixed = shape is not None and not shape.open and bool(shape.dims) and isinstance(shape.dims[0], int)
-    return part.batched and not fixed
+    return part.batched and not part.many and not fixed
 
 
 def _is_squeezed(call: LossCall, role: str) -> bool:
