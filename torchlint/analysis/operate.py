@@ -11,7 +11,20 @@ from torchlint.analysis import comparisons, containers, ir, shapes, special, tra
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.thresholds import ROUNDING
-from torchlint.analysis.values import UNKNOWN, Const, Layer, Lazy, Tensor, Tuple, Value, is_batch, is_pending, later
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Const,
+    Layer,
+    Lazy,
+    Tensor,
+    Tuple,
+    Value,
+    either,
+    guarded,
+    is_batch,
+    is_pending,
+    later,
+)
 from torchlint.contracts import Op
 from torchlint.findings import NodeRef
 
@@ -114,7 +127,20 @@ def _transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
             batched=is_batch(bound.input),
         )
         return Tuple((values, indices))
-    return transfer.by_table(run, bound, at, layer)
+    result = transfer.by_table(run, bound, at, layer)
+    return _of_many(result) if run.frame.training and layer is not None and layer.name in _REFUSES_ONE else result
+
+
+_REFUSES_ONE = frozenset(("torch.nn.BatchNorm1d", "torch.nn.LazyBatchNorm1d"))
+"""Layers that raise in training for a batch of one sample: "Expected more than 1 value per channel when training"."""
+
+
+def _of_many(value: Value) -> Value:
+    """What a layer gives that refuses a batch of one."""
+    return either(
+        (msgspec.structs.replace(part, many=True) if isinstance(part, Tensor) else part, guard)
+        for part, guard in guarded(value)
+    )
 
 
 def _model_output(run: Interpreter, bound: Bound, logits: Value) -> Value:
