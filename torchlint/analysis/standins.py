@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from torchlint.analysis import attributes, functions, imports, instances, ir
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.catalogue import Model
-from torchlint.analysis.program import foreign_bases
+from torchlint.analysis.frames import Frame
+from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.usage import Uses
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -76,11 +77,18 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     if role is None or not 0 < len(near) <= _MOST_NEAR or not _is_orphan(run, function):
         return None
     use = _use(run, function, param)
-    if not use.calls:
+    base = _missing_class(run, function, param)
+    if not use.calls and base is None:
         return None
     if role == "loss" and any(call.positional is None or call.positional < _OWN_ARGUMENTS for call in use.calls):
         return None
-    fitting = [each for each in near if (cls := _class(run, each)) is not None and _fits(run, cls, use)]
+    fitting = [
+        each
+        for each in near
+        if (cls := _class(run, each)) is not None
+        and _fits(run, cls, use)
+        and (_is_module(cls) if base is None else _inherits(cls, base))
+    ]
     # Beside what is built in sight, the rest is left over.
     fitting = [each for each in fitting if each.built] or fitting
     if not 0 < len(fitting) <= (1 if role == "loss" else MOST):
@@ -89,6 +97,28 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     step = StepRef(NodeRef(function.path, param.id), f"`{param.name}` is {names}: nothing else here fits its use")
     classes = [cls for each in fitting if (cls := _class(run, each)) is not None]
     return union([part for cls in classes for part in _made(run, cls, step, param)])
+
+
+def _missing_class(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
+    """The class that a parameter is said to be of, by the last part of its name, if its code is not there."""
+    said = param.annotation
+    if not isinstance(said, (ir.Name, ir.Attribute)):
+        return None
+    with run.enter(Frame(function.path, function.frame, run.frame.key, run.frame.training)):
+        value = run.eval(said)
+    known = isinstance(value, (Class, Extern)) and not (isinstance(value, Extern) and _is_ours(run, value, function))
+    return None if known else said.name
+
+
+def _is_ours(run: Interpreter, value: Extern, function: Function) -> bool:
+    """Whether a name that leads out of sight is one of a package of the project."""
+    return run.program.project.absolute(value.name.partition(".")[0], function.path) is not None
+
+
+def _inherits(cls: Class, base: str) -> bool:
+    """Whether a class, or one that it inherits from, names a class of this name as its base."""
+    named = (argument.value for each in linearise(cls) for argument in each.node.bases)
+    return any(isinstance(value, (ir.Name, ir.Attribute)) and value.name == base for value in named)
 
 
 def _may_play(role: Role, model: Model, function: Function) -> bool:
@@ -200,16 +230,15 @@ def _call(node: ir.Call) -> _Call:
 
 
 def _class(run: Interpreter, model: Model) -> Class | None:
-    """The class of a model, if it is certainly that and can be called."""
+    """The class of a model, if it is certainly that."""
     found = alternatives(imports.member(run, model.path, model.name))
     cls = found[0] if len(found) == 1 else None
-    return cls if isinstance(cls, Class) and cls.path == model.path and _is_module(run, cls) else None
+    return cls if isinstance(cls, Class) and cls.path == model.path else None
 
 
-def _is_module(run: Interpreter, cls: Class) -> bool:
-    forward = attributes.class_attribute(run, cls, "forward")
+def _is_module(cls: Class) -> bool:
     named = (base.name for base in foreign_bases(cls) if isinstance(base, Extern))
-    return isinstance(forward, Function) and any(name.endswith(("Module", "Model")) for name in named)
+    return any(name.endswith(("Module", "Model")) for name in named)
 
 
 def _fits(run: Interpreter, cls: Class, use: _Use) -> bool:
