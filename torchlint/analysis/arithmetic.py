@@ -22,6 +22,7 @@ from torchlint.analysis.values import (
     is_batch,
     kind_of,
     may_learn,
+    only_constant,
     union,
 )
 from torchlint.contracts import Kind
@@ -51,12 +52,8 @@ _ARITHMETIC: dict[str, Callable[[float, float], object]] = {
 
 def number_in(value: Value | None) -> float | None:
     """The number that a value is, if the code fixes it."""
-    if value is None:
-        return None
-    parts = alternatives(value)
-    if len(parts) != 1 or not isinstance(parts[0], Const):
-        return None
-    number = parts[0].value
+    constant = only_constant(value)
+    number = None if constant is None else constant.value
     return float(number) if isinstance(number, (int, float)) and not isinstance(number, bool) else None
 
 

@@ -208,21 +208,23 @@ def lacks_method(run: Interpreter, part: Value, name: str) -> bool:
         return part.kind == "sequential" and name not in run.heap.read(part.id)
     if not isinstance(part, Instance) or class_attribute(run, part.cls, "__getattr__") is not None:
         return False
-    bases = foreign_bases(part.cls)
-    if not all(isinstance(base, Extern) and base.name == "torch.nn.Module" for base in bases):
-        return False
-    known = class_attribute(run, part.cls, name) is not None or name in instance_cell(run, part)
-    return not known and not any(_setters(run, cls, name) for cls in linearise(part.cls))
+    return all_in_sight(part.cls) and not _declares(run, part.cls, name) and name not in instance_cell(run, part)
+
+
+def all_in_sight(cls: Class) -> bool:
+    """Whether a class inherits from classes of the project and `nn.Module` only."""
+    return all(isinstance(base, Extern) and base.name == "torch.nn.Module" for base in foreign_bases(cls))
+
+
+def _declares(run: Interpreter, cls: Class, name: str) -> bool:
+    """Whether a class has an attribute of this name, or a method that sets one."""
+    return class_attribute(run, cls, name) is not None or any(_setters(run, each, name) for each in linearise(cls))
 
 
 def may_have(run: Interpreter, cls: Class, name: str) -> bool:
     """Whether objects of a class of the project have an attribute, as far as its code and that of torch tell."""
     known = name in _MODULE_METHODS or name in ("module", "training", "forward", "device", "hooks")
-    return (
-        known
-        or class_attribute(run, cls, name) is not None
-        or any(_setters(run, each, name) for each in linearise(cls))
-    )
+    return known or _declares(run, cls, name)
 
 
 def class_attribute(run: Interpreter, cls: Class, name: str) -> Value | None:

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from torchlint.analysis.shapes import Bound
-from torchlint.analysis.values import NO_AUTOCAST, Autocast, Const, Tensor, Trail, Unknown, Value, alternatives
+from torchlint.analysis.values import (
+    NO_AUTOCAST,
+    Autocast,
+    Const,
+    Tensor,
+    Trail,
+    Unknown,
+    Value,
+    alternatives,
+    only_constant,
+)
 from torchlint.contracts import Arg, Loss, When
 from torchlint.findings import NodeRef, StepRef, Use
 
@@ -236,8 +246,8 @@ def _constant(value: Value | None, default: object = None) -> object:
     """The constant that an option is; `default` if it is not given, `...` if the code does not fix it."""
     if value is None:
         return default
-    parts = alternatives(value)
-    return parts[0].value if len(parts) == 1 and isinstance(parts[0], Const) else ...
+    constant = only_constant(value)
+    return ... if constant is None else constant.value
 
 
 def number_of(value: Value) -> float | None:

@@ -25,6 +25,7 @@ from torchlint.analysis.values import (
     is_batch,
     is_pending,
     join_shapes,
+    only_constant,
 )
 from torchlint.contracts import Op
 
@@ -73,12 +74,8 @@ def likely_shape(value: Value | None) -> Shape | None:
 
 def const_int(value: Value | None) -> int | None:
     """The integer that the code fixes, or None."""
-    if value is None:
-        return None
-    parts = alternatives(value)
-    if len(parts) != 1 or not isinstance(parts[0], Const):
-        return None
-    number = parts[0].value
+    constant = only_constant(value)
+    number = None if constant is None else constant.value
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 

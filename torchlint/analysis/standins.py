@@ -44,7 +44,7 @@ Role = Literal["model", "loss"]
 _MODEL = re.compile(r"(?:\w+_)?(?:model|net|network)(?:_\w+|\d)?")
 _LOSS = re.compile(r"criteri(?:on|a)|(?:\w+_)?loss(?:_fn|_func|_function)?|compute_loss")
 
-MOST = 3
+_MOST = 3
 """More models than this that fit are a catalogue, of which one cannot tell what a function trains."""
 
 _LOSS_CLASS = re.compile("loss|criteri")
@@ -83,20 +83,19 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     if role == "loss" and any(call.positional is None or call.positional < _OWN_ARGUMENTS for call in use.calls):
         return None
     fitting = [
-        each
+        (each, cls)
         for each in near
         if (cls := _class(run, each)) is not None
         and _fits(run, cls, use)
         and (_is_module(cls) if base is None else _inherits(cls, base))
     ]
     # Beside what is built in sight, the rest is left over.
-    fitting = [each for each in fitting if each.built] or fitting
-    if not 0 < len(fitting) <= (1 if role == "loss" else MOST):
+    fitting = [(each, cls) for each, cls in fitting if each.built] or fitting
+    if not 0 < len(fitting) <= (1 if role == "loss" else _MOST):
         return None
-    names = " or ".join(f"`{each.name}`" for each in fitting)
+    names = " or ".join(f"`{each.name}`" for each, _ in fitting)
     step = StepRef(NodeRef(function.path, param.id), f"`{param.name}` is {names}: nothing else here fits its use")
-    classes = [cls for each in fitting if (cls := _class(run, each)) is not None]
-    return union([part for cls in classes for part in _made(run, cls, step, param)])
+    return union([part for _, cls in fitting for part in _made(run, cls, step, param)])
 
 
 def _missing_class(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
@@ -246,8 +245,7 @@ def _fits(run: Interpreter, cls: Class, use: _Use) -> bool:
     forward = attributes.class_attribute(run, cls, "forward")
     if not isinstance(forward, Function) or not all(_takes(forward, call) for call in use.calls):
         return False
-    only_torch = all(isinstance(base, Extern) and base.name == "torch.nn.Module" for base in foreign_bases(cls))
-    return not only_torch or all(attributes.may_have(run, cls, name) for name in use.attributes)
+    return not attributes.all_in_sight(cls) or all(attributes.may_have(run, cls, name) for name in use.attributes)
 
 
 def _takes(forward: Function, call: _Call) -> bool:

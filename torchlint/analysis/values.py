@@ -366,6 +366,12 @@ def only_tensor(value: Value) -> Tensor | None:
     return parts[0] if len(parts) == 1 and isinstance(parts[0], Tensor) else None
 
 
+def only_constant(value: Value | None) -> Const | None:
+    """A value if it is certainly one constant."""
+    parts = () if value is None else alternatives(value)
+    return parts[0] if len(parts) == 1 and isinstance(parts[0], Const) else None
+
+
 def guarded(value: Value) -> tuple[tuple[Value, Guard], ...]:
     """The possibilities of a value, lazy ones computed, each with what must hold for it."""
     if type(value) is Lazy:
