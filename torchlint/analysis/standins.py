@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
+
 from torchlint.analysis import attributes, functions, imports, instances, ir
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.catalogue import Model
@@ -127,19 +129,24 @@ def _may_play(role: Role, model: Model, function: Function) -> bool:
     return named and (not home or model.path.startswith(home + os.sep))
 
 
-def told(run: Interpreter, value: Value, step: StepRef) -> Value:
-    """What a model gives that was taken for a parameter's: all tensors in it with that step on their way."""
+def told(run: Interpreter, value: Value, step: StepRef, within: frozenset[int] = frozenset()) -> Value:
+    """What a model gives that was taken for a parameter's: all tensors in it with that step on their way.
+
+    `within` are the containers that hold the value: one may hold itself.
+    """
     if isinstance(value, Lazy):
-        return later(lambda: told(run, union(alternatives(value)), step), value)
+        return later(lambda: told(run, union(alternatives(value)), step, within), value)
     if isinstance(value, Union):
-        return Union(tuple(told(run, part, step) for part in value.alternatives), value.guards)
+        return Union(tuple(told(run, part, step, within) for part in value.alternatives), value.guards)
     if isinstance(value, Tuple):
-        return Tuple(tuple(told(run, item, step) for item in value.items))
+        return Tuple(tuple(told(run, item, step, within) for item in value.items))
     if isinstance(value, Items):
-        return Items(told(run, value.element, step), value.count)
+        return msgspec.structs.replace(value, element=told(run, value.element, step, within))
     if isinstance(value, Container):
-        entries = run.heap.write(value.id)
-        entries.update({key: told(run, item, step) for key, item in entries.items()})
+        if value.id not in within:
+            inside = within | {value.id}
+            entries = run.heap.write(value.id)
+            entries.update({key: told(run, item, step, inside) for key, item in entries.items()})
         return value
     return functions.handed(value, step)
 
