@@ -160,8 +160,9 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `heads` are the attributes of a model whose layer gives what the model gives: one that is set takes its place.
     `unless` are options of the constructor with which the model gives something else, `when` those with what it gives then:
     with any other value of such an option, what it gives is unknown.
-    A layer's name may hold stars (`timm.models.*`). `items = "model_output"`: an object whose `logits` are of the kind, as a
-    tuple too if no labels are handed in.
+    A layer's name may hold stars (`timm.models.*`), as that of a part of a model does (`segment_anything.*.mask_decoder`).
+    `items = "model_output"`: an object whose `fields` are of the kind, as a tuple too if no labels are handed in;
+    "fields": a dict or an object of which no more than that is known; "first": a pair whose first item is of the kind.
     `blank` says that what it gives is made to have its entries set.
     `threshold` is the parameter with which it compares its input, if that is given.
     `items = "values_indices"`: with a `dim`, a pair of the values and their indices.
@@ -170,6 +171,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     functions: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     layers: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     gives: str | dict[str, Kind] = "unknown"
     shape: ShapeRule = "unknown"
     dtype: DType = "keep"
@@ -182,7 +184,8 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold: str = ""
     unless: tuple[str, ...] = ()
     when: tuple[Made, ...] = ()
-    items: Literal["", "values_indices", "model_output"] = ""
+    items: Literal["", "values_indices", "model_output", "fields", "first"] = ""
+    fields: tuple[str, ...] = ("logits",)
     id: str = ""
 
 
@@ -222,7 +225,7 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Contracts(msgspec.Struct, frozen=True):
     """All contracts of a run, indexed by the full dotted name (or the method's name) that leads to them.
 
-    `starred` holds the layers whose name has a star, by the name's first part.
+    `starred` holds the layers whose name has a star, by the name's first part, and `parts` those that are parts of models.
     `aliases` maps a dotted prefix to the one used in the tables (`torch.nn.modules.loss` to `torch.nn`).
     """
 
@@ -233,6 +236,7 @@ class Contracts(msgspec.Struct, frozen=True):
     op_methods: dict[str, Op]
     op_layers: dict[str, Op]
     starred: dict[str, tuple[tuple[str, Op], ...]]
+    parts: tuple[tuple[str, Op], ...]
     wrappers: dict[str, Wrapper]
     datasets: dict[str, DataSet]
     aliases: dict[str, str]
@@ -249,6 +253,10 @@ class Contracts(msgspec.Struct, frozen=True):
                 if fnmatchcase(name, pattern):
                     return starred
         return op
+
+    def part(self, name: str) -> Op | None:
+        """The layer that a model holds under a dotted name, the model's first."""
+        return next((op for pattern, op in self.parts if fnmatchcase(name, pattern)), None)
 
     def loss_words(self) -> frozenset[bytes]:
         """The last part of each loss's name, as bytes: a file without any of them has to write its loss by hand."""
@@ -302,6 +310,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         op_methods={name: op for op in ops.values() for name in op.methods},
         op_layers={name: op for op in ops.values() for name in op.layers if "*" not in name},
         starred=_starred(ops.values()),
+        parts=tuple((name, op) for op in ops.values() for name in op.parts),
         wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
         datasets={name: dataset for dataset in datasets.values() for name in dataset.functions},
         aliases=aliases,

@@ -126,3 +126,81 @@ def test_graph_networks(name: str) -> None:
     scores = layer(x) if name == "Linear" else layer(x, edges, types) if name == "RGCNConv" else layer(x, edges)
     assert is_raw(scores)
     assert scores.shape == (40, 5)
+
+
+@pytest.mark.parametrize("name", ["deeplabv3_resnet50", "fcn_resnet50", "lraspp_mobilenet_v3_large"])
+def test_segmentation_pairs(name: str) -> None:
+    """A dict of raw scores, under these names alone."""
+    models = pytest.importorskip("torchvision.models.segmentation", exc_type=ImportError)
+    model = getattr(models, name)(weights=None, weights_backbone=None, num_classes=2).eval()
+    scores = model(torch.randn(1, 3, 64, 64))
+    op = load_contracts().layer(f"torchvision.models.segmentation.{name}")
+    assert op is not None
+    assert set(scores) <= set(op.fields)
+    assert all(is_raw(each) for each in scores.values())
+
+
+def _last_layer_gives_the_scores(model: Any, head: str, size: int) -> None:
+    x = torch.randn(2, 3, size, size)
+    assert is_raw(model.eval()(x))
+    inside = getattr(model, head)
+    features = (inside if isinstance(inside, torch.nn.Linear) else inside[-1]).in_features
+    setattr(model, head, torch.nn.Sequential(torch.nn.Linear(features, 1), torch.nn.Sigmoid()))
+    assert not is_raw(model(x))
+
+
+def test_efficientnet() -> None:
+    library = pytest.importorskip("efficientnet_pytorch", exc_type=ImportError)
+    _last_layer_gives_the_scores(library.EfficientNet.from_name("efficientnet-b0", num_classes=3), "_fc", 64)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "se_resnet50", "vgg11", "xception", "dpn68", "inceptionv4", "densenet121"]
+)
+def test_pretrained_models(name: str) -> None:
+    library = pytest.importorskip("pretrainedmodels", exc_type=ImportError)
+    op = load_contracts().layer(f"pretrainedmodels.{name}")
+    assert op is not None
+    model = getattr(library, name)(num_classes=1000, pretrained=None).eval()
+    size = 299 if name in ("inceptionv4", "xception") else 224
+    with torch.no_grad():
+        assert is_raw(model(torch.randn(1, 3, size, size)))
+    assert [head for head in op.heads if hasattr(model, head)] == ["last_linear"]
+
+
+@pytest.mark.parametrize(("name", "head"), [("ViT", "mlp_head"), ("SimpleViT", "linear_head")])
+def test_vision_transformers(name: str, head: str) -> None:
+    library = pytest.importorskip("vit_pytorch", exc_type=ImportError)
+    sizes = {"image_size": 32, "patch_size": 8, "num_classes": 5, "dim": 16, "depth": 1, "heads": 2, "mlp_dim": 16}
+    _last_layer_gives_the_scores(getattr(library, name)(**sizes), head, 32)
+
+
+def test_mask_decoder() -> None:
+    """A pair, the first of which is the masks' raw scores; a model called as a whole gives no tensor."""
+    modeling = pytest.importorskip("segment_anything.modeling", exc_type=ImportError)
+    transformer = modeling.TwoWayTransformer(depth=1, embedding_dim=32, mlp_dim=16, num_heads=2)
+    decoder = modeling.MaskDecoder(transformer_dim=32, transformer=transformer).eval()
+    points, dense = torch.randn(1, 2, 32), torch.randn(1, 32, 8, 8)
+    masks, quality = decoder(torch.randn(1, 32, 8, 8), torch.randn(1, 32, 8, 8), points, dense, multimask_output=False)
+    assert is_raw(masks)
+    assert masks.shape == (1, 1, 32, 32)
+    assert quality.shape == (1, 1)
+    library = importlib.import_module("segment_anything")
+    assert {*library.sam_model_registry} == {"default", "vit_h", "vit_l", "vit_b"}
+
+
+def test_fields_of_transformers() -> None:
+    """What answers questions names the scores of both ends, and gives them first; a mask's scores have a name only."""
+    library = pytest.importorskip("transformers", exc_type=ImportError)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    model = library.BertForQuestionAnswering(library.BertConfig(vocab_size=20, **sizes)).eval()
+    told = model(input_ids=torch.randint(0, 20, (2, 6)))
+    op = load_contracts().layer("transformers.BertForQuestionAnswering.from_pretrained")
+    assert op is not None
+    assert [told[place] is told[field] for place, field in enumerate(op.fields)] == [True, True]
+    assert all(is_raw(told[field]) for field in op.fields)
+    masks = load_contracts().layer("transformers.SamModel.from_pretrained")
+    assert masks is not None
+    assert all(
+        field in library.models.sam.modeling_sam.SamImageSegmentationOutput.__annotations__ for field in masks.fields
+    )

@@ -21,7 +21,8 @@ OPS: dict[str, Op] = CONTRACTS.op_functions | {op.id: op for op in CONTRACTS.op_
 # The models of other libraries have tests of their own.
 MODELS = {
     *("vision_model", "language_model", "segmentation_model", "segmentation_stats"),
-    *("medical_network", "graph_layer", "graph_model"),
+    *("medical_network", "graph_layer", "graph_model", "segmentation_pair", "efficientnet", "pretrained_model"),
+    *("vision_transformer", "mask_decoder", "segment_anything", "mask_model", "question_answering_model"),
 }
 TABLES: dict[str, Op] = {
     op.id: op

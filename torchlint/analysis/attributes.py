@@ -139,6 +139,8 @@ def _container_attribute(run: Interpreter, part: Container, name: str, node: ir.
 
 def _layer_attribute(run: Interpreter, part: Layer, name: str, node: ir.Node) -> Value | None:
     found = run.heap.read(part.cell).get(name) if part.cell else part.options.get(name)
+    if found is None and (op := run.contracts.part(f"{part.name}.{name}")) is not None:
+        return Layer(op, {}, f"{part.name}.{name}", run.ref(node))
     return _parameter_of(run, part, name, node) if found is None else found
 
 

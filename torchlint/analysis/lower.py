@@ -72,6 +72,13 @@ def is_fraction(node: ir.Expr) -> bool:
     return isinstance(node, ir.Constant) and isinstance(node.value, float) and 0 < node.value < 1
 
 
+def is_ordered(func: ir.Expr, arguments: tuple[ir.Argument, ...]) -> bool:
+    """Whether a call compares something in order, or is told with which threshold it is to do so."""
+    if isinstance(func, ir.Attribute) and func.name in ORDER_METHODS:
+        return True
+    return any(argument.keyword == "threshold" for argument in arguments)
+
+
 def is_threshold(node: ir.Expr, fractions: frozenset[str]) -> bool:
     """Whether an operand is a number between 0 and 1, a parameter with such a default, or called a threshold."""
     if isinstance(node, (ir.Name, ir.Attribute)):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torchlint.analysis import ir
-from torchlint.analysis.lower import MAX_DEPTH, ORDER, ORDER_METHODS, is_fraction, is_threshold
+from torchlint.analysis.lower import MAX_DEPTH, ORDER, is_fraction, is_ordered, is_threshold
 
 
 def parse(text: str) -> ast.Module | None:
@@ -319,9 +319,10 @@ class Lowering:
     def call(self, node: ast.Call) -> ir.Expr:
         number = self.new(node)
         func = self.expr(node.func)
-        if isinstance(func, ir.Attribute) and func.name in ORDER_METHODS:
+        arguments = self.arguments(node.args, node.keywords)
+        if is_ordered(func, arguments):
             self.words.add(ir.THRESHOLD)
-        return ir.Call(number, func, self.arguments(node.args, node.keywords))
+        return ir.Call(number, func, arguments)
 
     def arguments(self, args: list[ast.expr], keywords: list[ast.keyword]) -> tuple[ir.Argument, ...]:
         given: list[Any] = [*args, *keywords]

@@ -16,10 +16,10 @@ from torchlint.analysis.lower import (
     CONSTANT_NAMES,
     MAX_DEPTH,
     ORDER,
-    ORDER_METHODS,
     ParseFailure,
     collector_off,
     is_fraction,
+    is_ordered,
     is_threshold,
     refuse_deep,
 )
@@ -346,9 +346,10 @@ class Lowering:
     def call(self, node: cst.Call) -> ir.Expr:
         number = self.new(node)
         func = self.expr(node.func)
-        if isinstance(func, ir.Attribute) and func.name in ORDER_METHODS:
+        arguments = tuple(self.argument(arg) for arg in node.args)
+        if is_ordered(func, arguments):
             self.words.add(ir.THRESHOLD)
-        return ir.Call(number, func, tuple(self.argument(arg) for arg in node.args))
+        return ir.Call(number, func, arguments)
 
     def argument(self, node: cst.Arg) -> ir.Argument:
         keyword = None

@@ -44,7 +44,9 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     is_batch,
+    is_pending,
     join,
+    later,
     union,
 )
 
@@ -106,9 +108,14 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
-    if args.positional and (name == "prepare" or (name in _SETS_UP and instances.is_model(args.first()))):
-        # What `accelerate` prepares, or Fabric sets up, is used like what it is given.
-        return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
+    if args.positional and name == "prepare":
+        return _as_given(args)
+    if args.positional and name in _SETS_UP:
+        first = args.first()
+        if is_pending(first):
+            return later(lambda: _set_up(receiver, name, args), first)
+        if instances.is_model(first):
+            return _as_given(args)
     invoke.escape(run, args)
     if name in ("size", "dim", "numel"):
         return shapes.DIMENSION if args.positional or name != "size" else Items(shapes.DIMENSION)
@@ -118,6 +125,18 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
 
 
 _SETS_UP = frozenset(("setup", "setup_module"))
+
+
+def _as_given(args: Args) -> Value:
+    """What `accelerate` prepares, or Fabric sets up, is used like what it is given."""
+    return args.positional[0] if len(args.positional) == 1 else Tuple(tuple(args.positional))
+
+
+def _set_up(receiver: Unknown, name: str, args: Args) -> Value:
+    """What a method gives that sets up a model if its first argument is one."""
+    if instances.is_model(union(alternatives(args.first()))):
+        return _as_given(args)
+    return Unknown(f"result of {name}", receiver.source, receiver.cause)
 
 
 def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, node: ir.Node) -> Value:

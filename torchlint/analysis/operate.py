@@ -116,6 +116,11 @@ def _transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
             return found
     if op.items == "model_output":
         return _model_output(run, bound, transfer.by_table(run, bound, at, layer))
+    if op.items == "fields":
+        given = transfer.by_table(run, bound, at, layer)
+        return containers.new_dict(run, [*((Const(field), given) for field in op.fields), (UNKNOWN, UNKNOWN)])
+    if op.items == "first":
+        return Tuple((transfer.by_table(run, bound, at, layer), UNKNOWN))
     if op.items == "values_indices" and transfer.has_dimension(bound):
         values = transfer.by_table(run, bound, at, layer)
         indices = Tensor(
@@ -145,12 +150,11 @@ def _of_many(value: Value) -> Value:
 
 def _model_output(run: Interpreter, bound: Bound, logits: Value) -> Value:
     """What a model of a library gives that computes its loss itself where labels are handed in."""
-    unsure = not bound.named or "labels" in bound.named
-    first: Value = UNKNOWN if unsure else logits
+    unsure = not bound.named or not bound.named.keys().isdisjoint(("labels", "start_positions"))
     pairs: list[tuple[Value | None, Value]] = [
-        (Const("logits"), logits),
+        *((Const(field), logits) for field in bound.op.fields),
         (Const("loss"), Tensor("loss", dtype="float")),
-        (Const(0), first),
+        *((Const(place), UNKNOWN if unsure else logits) for place in range(len(bound.op.fields))),
         (UNKNOWN, UNKNOWN),
     ]
     return containers.new_dict(run, pairs)

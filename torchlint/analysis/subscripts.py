@@ -107,11 +107,19 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
         return part
     if isinstance(part, Method) and part.name == "__dict__":
         return builtin.looked_up(run, part.receiver, key, node)
-    if isinstance(part, Extern) and part.name.endswith(".__dict__"):
-        name = containers.key_of(key)
-        known = str(containers.literal(name[1:])) if name is not None else ANY_NAME
-        return Extern(f"{part.name.removesuffix('.__dict__')}.{known}")
+    if isinstance(part, Extern):
+        return _named(run, part, key)
     return UNKNOWN
+
+
+def _named(run: Interpreter, part: Extern, key: Value) -> Value:
+    """An entry of a library's module, `models.__dict__[name]`, or of a table of models that the contracts know."""
+    name = containers.key_of(key)
+    entry = str(containers.literal(name[1:])) if name is not None else ANY_NAME
+    if part.name.endswith(".__dict__"):
+        return Extern(f"{part.name.removesuffix('.__dict__')}.{entry}")
+    found = f"{part.name}.{entry}"
+    return Extern(found) if run.contracts.layer(found) is not None else UNKNOWN
 
 
 def _picked(part: Tensor, key: Value, number: int | None) -> Value:
