@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
-
-if TYPE_CHECKING:
-    pass
 
 
 def problem_of(path: str, error: SourceError) -> Problem:

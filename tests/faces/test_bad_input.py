@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 
 from tests.faces.conftest import BAD, GOOD, ROOT, Run, Tree
+from torchlint import engine
+from torchlint.analysis import ir, uncalled
+from torchlint.analysis.interpret import Interpreter
+from torchlint.analysis.values import Function
 
 BROKEN: dict[str, tuple[bytes, str]] = {
     "syntax error": (b"from torch.nn import BCELoss\nx = (1,\ny = = 2\n", "broken.py:"),
@@ -168,6 +172,24 @@ lower.lower = wrong
     assert result.code == 2
     as_json = torchlint("check", "--output-format", "json", PYTHONPATH=path)
     assert len(json.loads(as_json.out)) == 2
+
+
+@pytest.mark.parametrize("error", [RecursionError, KeyError])
+def test_a_defect_of_ours_costs_only_what_is_run_there(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    right = uncalled.is_open
+
+    def wrong(run: Interpreter, function: Function) -> bool:
+        if isinstance(function.node, ir.FunctionDef) and function.node.name == "first":
+            raise error("a defect")
+        return right(run, function)
+
+    monkeypatch.setattr(uncalled, "is_open", wrong)
+    body = "(x, y):\n    return nn.BCEWithLogitsLoss()(x.sigmoid(), y)\n\n\n"
+    report = engine.check_texts({"a.py": f"from torch import nn\n\n\ndef first{body}def second{body}"})
+    assert [each.place.line for each in report.diagnostics] == [9]
+    (problem,) = report.problems
+    assert problem.internal
+    assert f"{error.__name__}: " in problem.message
 
 
 def test_a_broken_file_that_is_only_imported_is_not_ours_to_report(tree: Tree, torchlint: Run) -> None:

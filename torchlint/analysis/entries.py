@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
@@ -132,14 +133,18 @@ class Entries:
 
     def run(self, path: str) -> None:
         """All entries of a module."""
-        try:
+        with self._at_most_losing(path):
             info = imports.ensure(self.interpreter, path)
             if info.ir is not None:
                 self.program.open |= exported.names(self.interpreter, info)
                 self._functions(info)
-        except RecursionError:
-            pass
-        except Exception:  # noqa: BLE001  # a defect of ours costs this file only
+
+    @contextmanager
+    def _at_most_losing(self, path: str) -> Iterator[None]:
+        """A defect of ours, endless recursion too, costs what is run here only, and is told of."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001  # any
             self.program.problems.append(Problem(path, traceback.format_exc(limit=-4), internal=True))
             self.interpreter = self.recorder(self.program)
 
@@ -161,15 +166,15 @@ class Entries:
         self._definitions(info, [stmt for stmt in todo if stmt.id not in done and _compares(stmt)])
 
     def _definitions(self, info: ModuleInfo, stmts: Sequence[ir.FunctionDef | ir.ClassDef]) -> None:
-        program, run = self.program, self.interpreter
         for stmt in stmts:
-            value = program.base.get(info.cell, {}).get(stmt.name)
+            value = self.program.base.get(info.cell, {}).get(stmt.name)
             for part in alternatives(value) if value is not None else ():
-                self._begin(info.path, info.cell)
-                if isinstance(part, Function) and part.node is stmt:
-                    uncalled.is_open(run, part)
-                elif isinstance(part, Class) and part.node is stmt:
-                    self._class(part)
+                with self._at_most_losing(info.path):
+                    self._begin(info.path, info.cell)
+                    if isinstance(part, Function) and part.node is stmt:
+                        uncalled.is_open(self.interpreter, part)
+                    elif isinstance(part, Class) and part.node is stmt:
+                        self._class(part)
 
     def _begin(self, path: str, cell: int) -> None:
         run = self.interpreter
