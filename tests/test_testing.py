@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from torchlint import repair, testing
+from torchlint import testing
 from torchlint.analysis.ir import Call
 from torchlint.findings import Applied, Use
-from torchlint.repair import Open
+from torchlint.repair import Open, activations
+from torchlint.repair.code import Change
 from torchlint.testing import CaseResult, PageError, parse_examples
 
 SIGMOID = """import torch
@@ -153,9 +154,9 @@ def test_a_fix_that_repairs_nothing_is_named(tmp_path: Path, monkeypatch: pytest
         call = code.node(use.call)
         assert isinstance(call, Call)
         start = code.range(call.args[0].value)[0]
-        return repair._Change("a blank", [code.edit(start, start, " ")], True)
+        return Change("a blank", [code.edit(start, start, " ")], True)
 
-    monkeypatch.setattr(repair, "_drop", useless)
+    monkeypatch.setattr(activations, "drop", useless)
     message = only(lint(tmp_path, f"## Bad\n```py\n{MARKED}\n```\n"))
     assert "--fix does not repair TLN101" in message
     assert "--fix changes the code again when it is run twice" in message
