@@ -19,6 +19,7 @@ from torchlint.analysis.values import (
     Extern,
     Function,
     Instance,
+    Items,
     Layer,
     Lazy,
     Method,
@@ -53,6 +54,15 @@ _MODULE_METHODS = frozenset(
     "named_children modules named_modules zero_grad save_hyperparameters log log_dict buffers append extend insert "
     "manual_backward post_init xpu compile __call__".split()
 )
+
+
+_PARAMETER = Tensor()
+
+PARAMETERS: dict[str, Value] = {
+    "parameters": Items(_PARAMETER),
+    "named_parameters": Items(Tuple((Unknown("name of a parameter"), _PARAMETER))),
+}
+"""The methods of a model that give its parameters, which are as long for every batch."""
 
 
 def attribute(run: Interpreter, value: Value, name: str, node: ir.Node) -> Value:
@@ -116,6 +126,9 @@ def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node
     slot = run.program.slot(part, name)
     if slot is not None:
         return narrow(run.heap.read(slot)[SLOT], run.heap.assumed)
+    op = run.contracts.op_methods.get(name)
+    if op is not None and name in ("T", "mT") and part.source == "batch":  # nothing else has them
+        return operate.apply(run, operate.bind(op, f".{name}", (part,), {}, {}), node)
     return _unseen_attribute(part, name)
 
 

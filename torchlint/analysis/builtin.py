@@ -61,10 +61,10 @@ def make_dict(run: Interpreter, args: Args, node: ir.Node) -> Value:
 def _len(run: Interpreter, args: Args, node: ir.Node) -> Value:
     value = args.first()
     if is_pending(value):
-        return shapes.DIMENSION
+        return shapes.size_in(value)
     part = alternatives(value)[0]
     if isinstance(value, Union) or not isinstance(part, (Tuple, Container, Size)):
-        return shapes.DIMENSION
+        return shapes.size_in(value)
     _, known = iteration.iterate(run, part)
     return Const(len(known)) if known is not None else shapes.DIMENSION
 

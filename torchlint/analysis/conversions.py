@@ -51,7 +51,7 @@ def tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
     activation = ""
     if "ndmin" in bound.named:
         shape = None
-    elif bound.name.endswith("Tensor") and (number == "int" or (len(parts) == 1 and parts[0] is shapes.DIMENSION)):
+    elif bound.name.endswith("Tensor") and (number == "int" or (len(parts) == 1 and shapes.is_size(parts[0]))):
         sizes = shapes.sizes_of((value, *bound.rest)) if shape == Shape(()) else None
         shape = shape if sizes is None else Shape(tuple(sizes))
     elif len(parts) == 1 and isinstance(parts[0], Tensor):

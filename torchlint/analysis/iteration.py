@@ -66,9 +66,10 @@ def over_one(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:
         return part.element, None
     if isinstance(part, Size):
         shape = part.tensor.shape
+        size = shapes.size_in(part.tensor)
         if shape is None or shape.open:
-            return shapes.DIMENSION, None
-        return shapes.DIMENSION, [Const(dim) if isinstance(dim, int) else shapes.DIMENSION for dim in shape.dims]
+            return size, None
+        return size, [Const(dim) if isinstance(dim, int) else size for dim in shape.dims]
     if isinstance(part, Container) and part.kind != "dict":
         return iterate(run, containers.list_contents(run, part))
     if isinstance(part, Container):
@@ -114,7 +115,7 @@ def item(run: Interpreter, value: Value, index: int) -> Value:
     for part in alternatives(value):
         if isinstance(part, Size):
             dims = iterate(run, part)[1] or []
-            out.append(dims[index] if -len(dims) <= index < len(dims) else shapes.DIMENSION)
+            out.append(dims[index] if -len(dims) <= index < len(dims) else shapes.size_in(part.tensor))
         elif isinstance(part, Tuple):
             inside = -len(part.items) <= index < len(part.items)
             out.append(part.items[index] if inside else UNKNOWN)

@@ -37,6 +37,7 @@ from torchlint.analysis.values import (
     ModuleValue,
     Partial,
     Size,
+    Source,
     Super,
     Tensor,
     Tuple,
@@ -98,6 +99,8 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if op is not None:
         bound = operate.bind(op, f".{name}()", [receiver, *args.positional], args.keywords, {}, args.rest is not None)
         return operate.apply(run, bound, node)
+    if name in attributes.PARAMETERS and not args.positional:
+        return attributes.PARAMETERS[name]
     if name in ("numpy", "tolist", "item"):
         origin = None if receiver is UNKNOWN else receiver
         cut = gradients.cut_here(receiver, f".{name}()", run.ref(node))
@@ -118,10 +121,18 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
             return _as_given(args)
     invoke.escape(run, args)
     if name in ("size", "dim", "numel"):
-        return shapes.DIMENSION if args.positional or name != "size" else Items(shapes.DIMENSION)
+        size = shapes.size_in(receiver)
+        return size if args.positional or name != "size" else Items(size)
     run.unresolved(node, receiver)
-    source = receiver.source if receiver.source != "other" else invoke.source(args)
-    return Unknown(f"result of {name}", source, receiver.cause)
+    return Unknown(f"result of {name}", _source(receiver, args), receiver.cause)
+
+
+def _source(receiver: Unknown, args: Args) -> Source:
+    """Where the result of an unknown method comes from: a parameter may be a model, whose output is as long as its input."""
+    asked = any(not isinstance(value, Const) for value in args.all())
+    if receiver.source == "other" or (receiver.source == "parameter" and asked):
+        return invoke.source(args)
+    return receiver.source
 
 
 _SETS_UP = frozenset(("setup", "setup_module"))
@@ -154,7 +165,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             dims = receiver.shape.dims if receiver.shape is not None and not receiver.shape.open else ()
             if number is not None and -len(dims) <= number < len(dims) and isinstance(dims[number], int):
                 return Const(dims[number])
-            return shapes.DIMENSION
+            return shapes.size_in(receiver)
         return Size(receiver)
     if name in ("item", "tolist", "numpy"):
         origin = receiver if receiver.kind == "unknown" and receiver.origin is None else receiver.origin
@@ -184,6 +195,8 @@ def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, nod
             inherited = instances.call_module if name == "__call__" else instances.call_foreign
             return inherited(run, receiver, args, node)
         return invoke.call_one(run, receiver, args, node)
+    if name in attributes.PARAMETERS:
+        return attributes.PARAMETERS[name]
     if name in ("train", "eval"):
         if isinstance(receiver, Instance):
             mode = args.first() if name == "train" and args.positional else Const(name == "train")

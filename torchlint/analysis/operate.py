@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -133,11 +134,25 @@ def _transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
         )
         return Tuple((values, indices))
     result = transfer.by_table(run, bound, at, layer)
-    return _of_many(result) if run.frame.training and layer is not None and layer.name in _REFUSES_ONE else result
+    return _of_many(result) if run.frame.training and layer is not None and _refuses_one(bound, layer) else result
 
 
-_REFUSES_ONE = frozenset(("torch.nn.BatchNorm1d", "torch.nn.LazyBatchNorm1d"))
-"""Layers that raise in training for a batch of one sample: "Expected more than 1 value per channel when training"."""
+_NORMALISES_BATCH = re.compile(r"torch\.nn\.(?:Lazy|Sync)?BatchNorm(\dd)?$")
+
+
+def _refuses_one(bound: Bound, layer: Layer) -> bool:
+    """Whether a layer raises in training for a batch of one: "Expected more than 1 value per channel when training".
+
+    Places count as well as samples. Of the output of layers for pictures it is known whether there is one place only; what
+    BatchNorm1d gets is taken for rows unless it is known to be a sequence.
+    """
+    found = _NORMALISES_BATCH.match(layer.name)
+    if found is None:
+        return False
+    shape = shapes.shape_of(bound.input)
+    if shape is None or shape.open:
+        return found[1] == "1d"
+    return all(size == 1 for size in shape.dims[2:])
 
 
 def _of_many(value: Value) -> Value:

@@ -61,7 +61,7 @@ def regrouped(bound: Bound, part: Value | None, shape: Shape | None, at: NodeRef
     if rule != "view" or before is None or before.open or len(before.dims) < 3 or shape is None or shape.rank != 2:
         return None
     classes = before.dims[1]
-    if bound.rest and bound.rest[0] is shapes.DIMENSION:
+    if bound.rest and shapes.is_size(bound.rest[0]):
         return None  # as many rows as there are samples, so that there is one place for each
     several = isinstance(classes, int) and classes > 1 and any(dim != 1 for dim in before.dims[2:])
     return at if several and shape.dims[1] == classes and before.dims[-1] != classes else None

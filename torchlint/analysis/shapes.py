@@ -289,7 +289,24 @@ def _conv(bound: Bound) -> Shape | None:
     spatial = next((int(char) for char in bound.name if char in "123"), None)
     if not bound.options or spatial is None:
         return None
-    return Shape((None, out, *(None,) * spatial))
+    return Shape((None, out, *_places_left(bound, spatial)))
+
+
+def _places_left(bound: Bound, spatial: int) -> tuple[Dim, ...]:
+    """The sizes behind the channels: a convolution that looks at one place at a time, without steps, leaves them as they are."""
+    unknown: tuple[Dim, ...] = (None,) * spatial
+    steps = [bound.options.get(name) for name in ("kernel_size", "stride")]
+    if bound.options.get("padding") is not None or not all(
+        _is_one(step, spatial) for step in steps if step is not None
+    ):
+        return unknown
+    shape = None if steps[0] is None or is_pending(bound.input) else shape_of(bound.input)
+    return unknown if shape is None or shape.rank != spatial + 2 else shape.dims[2:]
+
+
+def _is_one(size: Value, spatial: int) -> bool:
+    """Whether a size is 1, in every direction."""
+    return const_int(size) == 1 or sizes_of([size]) == [1] * spatial
 
 
 def _reduce(bound: Bound) -> Shape | None:
@@ -537,3 +554,16 @@ _RULES: dict[str, Callable[[Bound], Shape | None]] = {
 
 DIMENSION = Tensor("class_index", shape=Shape(()), dtype="int", attached=False)
 """The size of a dimension."""
+
+OWN_SIZE = msgspec.structs.replace(DIMENSION, batched=True)
+"""The size of a dimension of a batch, the last and shorter one included: what is made with it is as long as the batch."""
+
+
+def size_in(value: Value) -> Tensor:
+    """A size of some dimension of a value."""
+    return OWN_SIZE if is_batch(value) else DIMENSION
+
+
+def is_size(value: Value) -> bool:
+    """Whether a value is just the size of a dimension."""
+    return value is DIMENSION or value is OWN_SIZE

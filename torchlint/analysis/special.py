@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import arithmetic, conversions, shapes, transfer
+from torchlint.analysis import arithmetic, conversions, iteration, shapes, transfer
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
     UNKNOWN,
+    Const,
+    Container,
     Items,
     Layer,
     Shape,
@@ -82,10 +84,25 @@ def _recurrent(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
     """The outputs of all steps and the last states, with a dimension of layers in front: for an LSTM a pair of them."""
     shape = shapes.shape_of(bound.input)
     outputs = None if shape is None or shape.open else Shape((*shape.dims[:-1], None))
-    batched = is_batch(bound.input)
-    state = Tensor("unknown", batched=batched)
+    batched, many = is_batch(bound.input), _refuses_other_sizes(run, bound)
+    state = Tensor("unknown", batched=batched, many=many)
     last = Tuple((state, state)) if bound.name.endswith("LSTM") else state
-    return Tuple((Tensor("unknown", shape=outputs, batched=batched), last))
+    return Tuple((Tensor("unknown", shape=outputs, batched=batched, many=many), last))
+
+
+def _refuses_other_sizes(run: Interpreter, bound: Bound) -> bool:
+    """Whether a network is given a state that was not made for this very batch: it raises for a batch of another size."""
+    given = bound.option("hx", 0) if bound.op.id == "recurrent_layer" else None
+    return given is not None and any(not _fits_any_batch(run, part) for part in alternatives(given))
+
+
+def _fits_any_batch(run: Interpreter, state: Value) -> bool:
+    """Whether a state is as long as the batch: there is none, or it was made with a size of the batch."""
+    if isinstance(state, (Tuple, Items, Container)):
+        return all(_fits_any_batch(run, part) for part in alternatives(iteration.iterate(run, state)[0]))
+    if isinstance(state, Const):
+        return state.value is None
+    return is_batch(state) and not (isinstance(state, Tensor) and state.many)
 
 
 def _randint(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:

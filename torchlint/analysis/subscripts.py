@@ -54,7 +54,8 @@ def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
         return sliced(run, value, index, node)
     key = run.eval(index)
     if is_pending(value):
-        return later(lambda: _subscript(run, union(alternatives(value)), key, node), value)
+        sources = () if _is_index(key) else (value,)
+        return later(lambda: _subscript(run, union(alternatives(value)), key, node), *sources)
     return _subscript(run, value, key, node)
 
 
@@ -102,7 +103,7 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
     if isinstance(part, Items):
         return part.element
     if isinstance(part, Unknown):
-        return Unknown(part.reason, part.source, part.cause)
+        return Unknown(part.reason, "other" if _is_index(key) else part.source, part.cause)
     if isinstance(part, Class):
         return part
     if isinstance(part, Method) and part.name == "__dict__":
@@ -132,7 +133,21 @@ def _picked(part: Tensor, key: Value, number: int | None) -> Value:
         return iteration.row_of(part)
     kind = part.kind if part.dim != 0 else "unknown"
     origin = part if part.kind == "unknown" and part.origin is None else part.origin
-    return msgspec.structs.replace(part, kind=kind, shape=None, squeezed=None, flattened=None, origin=origin)
+    batched = part.batched and not _is_index(key)
+    return msgspec.structs.replace(
+        part, kind=kind, shape=None, squeezed=None, flattened=None, origin=origin, batched=batched
+    )
+
+
+def _is_index(key: Value) -> bool:
+    """Whether a key picks rows by numbers that come with a batch: how many, the one who put the batch together knows.
+
+    The ends of edges are such numbers. A sampler adds some that are not there to each one that is, so there never is one alone.
+    """
+    return not is_pending(key) and all(
+        isinstance(part, Tensor) and part.batched and part.dtype != "bool" and part.shape != Shape(())
+        for part in alternatives(key)
+    )
 
 
 def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -> Value:

@@ -184,7 +184,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         shape=shape,
         dtype=_dtype_after(bound, part),
         attached=gradients.attached(bound, part),
-        batched=is_batch(source),
+        batched=_sized_by_batch(bound) if op.shape in _NEW else is_batch(source),
         many=sole is not None and isinstance(sole, Tensor) and sole.many,
         blank=op.blank,
         squeezed=squeezed,
@@ -203,6 +203,17 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         else _origin(bound, part),
         holder=holder(bound, sole),
     )
+
+
+_NEW = frozenset(("full", "sized"))
+"""The rules of shapes of tensors that are made of sizes."""
+
+
+def _sized_by_batch(bound: Bound) -> bool:
+    """Whether a new tensor gets a size of a batch for one of its own."""
+    given = [value for name, value in bound.named.items() if name != "input"]
+    given += bound.rest if "input" in bound.named else (bound.input, *bound.rest)
+    return any(is_batch(size) for value in given for size in (value.items if isinstance(value, Tuple) else (value,)))
 
 
 def _dim_after(bound: Bound, part: Value | None) -> int | None:
