@@ -66,6 +66,7 @@ def tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
         dtype=dtype,
         attached=gradients.attached(bound, None),
         batched=is_batch(value),
+        many=all(isinstance(part, Tensor) and part.many for part in parts),
         trail=trail,
         cut=gradients.cut_of(bound, None, at) or _cut_of_all(held),
         holder=transfer.holder(bound, None),

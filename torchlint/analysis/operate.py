@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import comparisons, containers, ir, shapes, special, transfer, wording
+from torchlint.analysis import comparisons, containers, ir, iteration, shapes, special, transfer, wording
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.thresholds import ROUNDING
 from torchlint.analysis.values import (
     UNKNOWN,
     Const,
+    Container,
+    Items,
     Layer,
     Lazy,
     Tensor,
     Tuple,
     Value,
+    alternatives,
     either,
     guarded,
     is_batch,
@@ -134,7 +137,17 @@ def _transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
         )
         return Tuple((values, indices))
     result = transfer.by_table(run, bound, at, layer)
-    return _of_many(result) if run.frame.training and layer is not None and _refuses_one(bound, layer) else result
+    refused = run.frame.training and layer is not None and _refuses_one(bound, layer)
+    return _of_many(result) if refused or _gathers(run, bound) else result
+
+
+def _gathers(run: Interpreter, bound: Bound) -> bool:
+    """Whether the rows of all batches of a loop are joined: of a list that it fills, one behind the other."""
+    dim = bound.option("dim", 0)
+    if bound.op.shape != "cat" or (dim is not None and shapes.const_int(dim) != 0):
+        return False
+    parts = alternatives(bound.input)
+    return all(isinstance(part, (Items, Container)) for part in parts) and iteration.iterate(run, parts[0])[1] is None
 
 
 _NORMALISES_BATCH = re.compile(r"torch\.nn\.(?:Lazy|Sync)?BatchNorm(\dd)?$")

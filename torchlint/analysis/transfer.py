@@ -28,6 +28,7 @@ from torchlint.analysis.values import (
     either,
     guarded,
     is_batch,
+    is_pending,
     kind_of,
     only_tensor,
 )
@@ -192,7 +193,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         unsqueezed=reshapes.unsqueezed(bound, sole, squeezed, at),
         one_each=reshapes.one_each(bound, sole, shape),
         regrouped=reshapes.regrouped(bound, sole, shape, at),
-        applied=Applied(at, bound.name, layer.at if layer is not None else None) if op.id in _BY_LOSSES else None,
+        applied=_applied(bound, at, layer),
         trail=trail,
         cause=cause_of(source) if kind == "unknown" else None,
         cut=gradients.cut_of(bound, part, at),
@@ -214,6 +215,18 @@ def _sized_by_batch(bound: Bound) -> bool:
     given = [value for name, value in bound.named.items() if name != "input"]
     given += bound.rest if "input" in bound.named else (bound.input, *bound.rest)
     return any(is_batch(size) for value in given for size in (value.items if isinstance(value, Tuple) else (value,)))
+
+
+def _applied(bound: Bound, at: NodeRef, layer: Layer | None) -> Applied | None:
+    """Where an activation is applied to scores; of what lies between -1 and 1 it makes nothing that could be left out."""
+    if bound.op.id not in _BY_LOSSES or (not is_pending(bound.input) and _is_bounded(bound.input)):
+        return None
+    return Applied(at, bound.name, None if layer is None else layer.at)
+
+
+def _is_bounded(value: Value) -> bool:
+    """Whether all that is in a value lies between -1 and 1."""
+    return all(kind_of(part) in ("bounded", *arithmetic.FRACTIONS) for part in alternatives(value))
 
 
 def _dim_after(bound: Bound, part: Value | None) -> int | None:

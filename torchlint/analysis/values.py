@@ -170,7 +170,7 @@ class Tensor(Value, frozen=True, eq=False):
 
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
     `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call, and
-    `many` that no batch of one sample comes this far, since a normalisation over the batch has refused it;
+    `many` that no batch of one sample comes this far, since a layer has refused it or the rows of several batches were joined;
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
     sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
     one that a sigmoid was applied to if it is a probability, as long as nothing else was done to it. `cut` is where the
