@@ -289,19 +289,18 @@ def _conv(bound: Bound) -> Shape | None:
     spatial = next((int(char) for char in bound.name if char in "123"), None)
     if not bound.options or spatial is None:
         return None
-    return Shape((None, out, *_places_left(bound, spatial)))
+    return Shape((None, out, *((1,) * spatial if _keeps_one_place(bound, spatial) else (None,) * spatial)))
 
 
-def _places_left(bound: Bound, spatial: int) -> tuple[Dim, ...]:
-    """The sizes behind the channels: a convolution that looks at one place at a time, without steps, leaves them as they are."""
-    unknown: tuple[Dim, ...] = (None,) * spatial
+def _keeps_one_place(bound: Bound, spatial: int) -> bool:
+    """Whether a picture of one place is looked at, one place at a time."""
     steps = [bound.options.get(name) for name in ("kernel_size", "stride")]
     if bound.options.get("padding") is not None or not all(
         _is_one(step, spatial) for step in steps if step is not None
     ):
-        return unknown
+        return False
     shape = None if steps[0] is None or is_pending(bound.input) else shape_of(bound.input)
-    return unknown if shape is None or shape.rank != spatial + 2 else shape.dims[2:]
+    return shape is not None and shape.rank == spatial + 2 and set(shape.dims[2:]) == {1}
 
 
 def _is_one(size: Value, spatial: int) -> bool:
