@@ -44,13 +44,18 @@ _MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 
 def tell_comparison(run: Interpreter, left: Value, op: str, right: Value, node: ir.Node) -> None:
     """Tell checks of a comparison of anything but a constant with a number."""
-    number = number_of(right)
+    number = _number_or_default(right)
     if number is None:
-        left, op, right, number = right, _MIRRORED.get(op, ""), left, number_of(left)
+        left, op, right, number = right, _MIRRORED.get(op, ""), left, _number_or_default(left)
     if number == 0 and is_pending(left) and _SIGMOIDS.isdisjoint(run.program.words(run.frame.path)):
         return
     if number is not None and op in _MIRRORED and not isinstance(left, Const):
         run.record(Comparison(run.ref(node), op, run.frame.training, value=left, op=op, number=number))
+
+
+def _number_or_default(value: Value) -> float | None:
+    """The number that the code fixes, or that it is unless the command line says otherwise."""
+    return value.default if isinstance(value, Unknown) else number_of(value)
 
 
 _DEFINITE = (Instance, Class, Function, Layer, Criterion, Container, ModuleValue, Tuple, Tensor, Method, Items)

@@ -56,6 +56,10 @@ class Recorder(Interpreter):
         if isinstance(event, LossCall):
             seen.loss(event, branch, sure)
             return
+        if isinstance(event, Arithmetic):
+            if event.name == "*":
+                seen.multiplied(event, branch, sure)
+            return
         found = fraction_compared(event)
         if found is not None and self.fuel > 0:
             seen.compared((*key, "threshold"), event, *found, branch, sure)

@@ -18,6 +18,7 @@ from torchlint.analysis import (
     iteration,
     losses,
     operate,
+    options,
     registries,
     shapes,
 )
@@ -111,6 +112,8 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
+    if receiver is not UNKNOWN and (parsed := options.method(run, receiver, name, args)) is not None:
+        return parsed
     if args.positional and name == "prepare":
         return _as_given(args)
     if args.positional and name in _SETS_UP:

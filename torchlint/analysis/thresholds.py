@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import msgspec
 
-from torchlint.analysis.calls import Comparison, Event, LossCall, OpCall, Thresholded
-from torchlint.analysis.values import UNKNOWN, Const, Tensor, Trail, Unknown, Value, alternatives
+from torchlint.analysis.calls import Arithmetic, Comparison, Event, LossCall, OpCall, Thresholded
+from torchlint.analysis.values import UNKNOWN, Const, Tensor, Trail, Unknown, Value, alternatives, is_batch, kind_of
 from torchlint.findings import StepRef
 
 Branch = tuple[tuple[int, int], ...]
@@ -40,6 +40,7 @@ class Thresholds:
 
     def __init__(self) -> None:
         self._claims: dict[Hashable, list[_Claim]] = {}
+        self._overlaps: dict[Hashable, list[_Claim]] = {}
         self._denied: set[Hashable] = set()
         self._compared: dict[tuple[object, ...], _Compared] = {}
         self._kept: dict[int, Value] = {}
@@ -66,6 +67,19 @@ class Thresholds:
                 self._claim(part, _Claim(branch, step), sure)
             else:
                 self._deny(part)
+
+    def multiplied(self, event: Arithmetic, branch: Branch, sure: bool) -> None:
+        """Two values are multiplied: the sigmoid of one with labels is a term of a dice or IoU loss written by hand.
+
+        A gate looks the same. It says of its value that a sigmoid belongs to it, not that it is what the model is trained to
+        say, so these are kept apart.
+        """
+        for one, other in ((event.left, event.right), (event.right, event.left)):
+            parts = alternatives(one)
+            squashed = _before_sigmoid(parts[0]) if len(parts) == 1 else None
+            if squashed is not None and sure and all(_may_be_labels(part, squashed) for part in alternatives(other)):
+                claim = _Claim(branch, StepRef(event.at, "its sigmoid meets the labels"))
+                self._remember(self._overlaps, squashed, claim)
 
     def compared(
         self, key: tuple[object, ...], event: Event, value: Value, number: float, branch: Branch, sure: bool
@@ -98,12 +112,17 @@ class Thresholds:
         key = _key(part)
         if key is None or key in self._denied:
             return None
-        return next((claim for claim in self._claims.get(key, ()) if _on_one_way(claim.branch, branch)), None)
+        claims = (*self._claims.get(key, ()), *self._overlaps.get(key, ()))
+        return next((claim for claim in claims if _on_one_way(claim.branch, branch)), None)
 
     def _claim(self, part: Value, claim: _Claim, sure: bool) -> None:
+        if sure:
+            self._remember(self._claims, part, claim)
+
+    def _remember(self, where: dict[Hashable, list[_Claim]], part: Value, claim: _Claim) -> None:
         key = _key(part)
-        if key is not None and sure:
-            self._claims.setdefault(key, []).append(claim)
+        if key is not None:
+            where.setdefault(key, []).append(claim)
             self._kept[id(part)] = part
 
     def _deny(self, part: Value) -> None:
@@ -111,6 +130,11 @@ class Thresholds:
         if key is not None:
             self._denied.add(key)
             self._kept[id(part)] = part
+
+
+def _may_be_labels(part: Value, squashed: Value) -> bool:
+    """Whether a value comes with the batch and is not known to be scores, nor the very value whose sigmoid it meets."""
+    return is_batch(part) and kind_of(part) in ("unknown", "class_index", "one_hot") and _key(part) != _key(squashed)
 
 
 def _is_blank(part: Value) -> bool:

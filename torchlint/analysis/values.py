@@ -126,12 +126,13 @@ class Unknown(Value, frozen=True, eq=False):
     "parameter" is a parameter of the function where the analysis began, or a part of one; "batch" an item of something
     unknown that a loop goes over. Both have a first dimension that varies from call to call. "setting" is what a caller in
     sight gives by settings that the code does not show, as `**config` does. `cause` is where the analysis lost sight of it,
-    noted only where coverage is asked for.
+    noted only where coverage is asked for. `default` is the number that it is unless the command line says otherwise.
     """
 
     reason: str = ""
     source: Source = "other"
     cause: StepRef | None = None
+    default: float | None = None
 
 
 class Lazy(Value, frozen=True, eq=False):
