@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 
 from torchlint.analysis import catalogue, ir
 from torchlint.analysis.catalogue import Model
@@ -19,6 +20,10 @@ _NEVER_OURS = frozenset(
 """Top-level names that are taken for the library even if a folder of the project has the same name."""
 
 _MAX_ANCESTORS = 8
+
+_MAX_DEPTH = 3
+_MOST_BELOW = 200
+"""In a folder, and so many below each other in it, so many modules are searched for a name that it gives."""
 
 _IMPORT_LINE = re.compile(r"^[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 _WORD = re.compile(r"\w+")
@@ -179,6 +184,36 @@ class Project:
                 return None
             package = os.path.dirname(package)
         return self._resolved(self._below(package, name))
+
+    def package_around(self, name: str, importer: str) -> str | None:
+        """The folder of the innermost package there is around a module that is not, by its dotted name; None if it is there."""
+        parts = name.split(".")
+        for count in range(len(parts), 0, -1):
+            path = self.absolute(".".join(parts[:count]), importer)
+            if path is not None:
+                is_package = not path.endswith(".py") or os.path.basename(path) == "__init__.py"
+                if not is_package or (count == len(parts) and path.endswith(".py")):
+                    return None
+                return os.path.dirname(path) if path.endswith(".py") else path
+        return None
+
+    def defining(self, folder: str, name: str) -> list[str]:
+        """The modules below a folder that define a class or a function of this name. A search in their texts."""
+        pattern = re.compile(rf"^(?:class|(?:async )?def)[ \t]+{re.escape(name)}\b", re.MULTILINE)
+        found: list[str] = []
+        for path in islice(self._modules_below(folder, _MAX_DEPTH), _MOST_BELOW):
+            self.lookups.loaded.add(path)
+            if name in (text := self.text(path)) and pattern.search(text):
+                found.append(path)
+        return found
+
+    def _modules_below(self, folder: str, depth: int) -> Iterator[str]:
+        for entry in sorted(self._list(folder)):
+            path = os.path.join(folder, entry)
+            if entry.endswith(".py"):
+                yield self._spell(path)
+            elif depth and "." not in entry:
+                yield from self._modules_below(path, depth - 1)
 
     def _resolved(self, path: str | None) -> str | None:
         if path is not None:

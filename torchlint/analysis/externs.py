@@ -12,6 +12,7 @@ from torchlint.analysis import (
     builtin,
     comparisons,
     containers,
+    factories,
     invoke,
     ir,
     loaders,
@@ -88,6 +89,9 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
         built = registries.build_from_config(run, args, node)
         if built is not None:
             return built
+    made = factories.made(run, name, node)
+    if made is not None:
+        return made
     invoke.escape(run, args)
     run.unresolved(node, Extern(name))
     return Unknown(f"result of {name}"[: invoke.LONGEST_REASON], invoke.source(args))

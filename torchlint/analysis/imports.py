@@ -82,6 +82,11 @@ def _member(run: Interpreter, path: str, name: str) -> Value:
     submodule = run.program.project.member(path, name)
     if submodule is not None and submodule != path:
         return ModuleValue(submodule)
+    if info.ir is None and name.isidentifier() and not path.endswith(".py"):
+        # A package whose `__init__.py` is not there, which imports the name from one of its modules.
+        defining = run.program.project.defining(path, name)
+        if len(defining) == 1:
+            return member(run, defining[0], name)
     return Unknown(f"{name} of {path}")
 
 
@@ -95,7 +100,12 @@ def settle(run: Interpreter, value: Value, path: str) -> Value:
     if isinstance(owner, Extern):
         return Extern(run.program.canonical(f"{owner.name}.{value.name}"))
     if isinstance(owner, ModuleValue):
-        return member(run, owner.path, value.name)
+        found = member(run, owner.path, value.name)
+        if isinstance(found, Unknown) and value.module and not owner.path.endswith((".py", ".pyw", ".ipynb")):
+            return Extern(
+                run.program.canonical(f"{value.module}.{value.name}")
+            )  # of an `__init__.py` that is not there
+        return found
     return UNKNOWN
 
 

@@ -11,15 +11,21 @@ from torchlint.analysis.calls import Construction, LossCall, reduction_in
 from torchlint.analysis.values import (
     UNKNOWN,
     Const,
+    Container,
     Criterion,
+    Items,
     Shape,
     Tensor,
     Trail,
+    Tuple,
+    Union,
     Unknown,
     Value,
     alternatives,
     either,
     guarded,
+    is_pending,
+    later,
     may_learn,
     narrow,
 )
@@ -84,6 +90,7 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
     assumed = run.heap.assumed
     if assumed:
         values = {name: narrow(either(guarded(value)), assumed) for name, value in values.items()}
+    values = {name: _tensors_of(value) for name, value in values.items()}
     options = dict(criterion.options)
     if criterion.functional:
         options.update(zip(loss.function_options, args.positional[len(names) :], strict=False))
@@ -108,6 +115,24 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
     )
     run.record(record)
     return _loss_value(run, record)
+
+
+def _tensors_of(value: Value) -> Value:
+    """A loss's argument without the possibilities that it refuses: where a model gives several outputs, it is not called so."""
+    if is_pending(value):
+        return later(lambda: _tensors_of(either(guarded(value))), value)
+    if not isinstance(value, Union):
+        return value
+    parts = [each for each in guarded(value) if not _is_refused(each[0])]
+    some = any(isinstance(part, Tensor) for part, _ in parts)
+    return either(parts) if some and len(parts) < len(alternatives(value)) else value
+
+
+def _is_refused(part: Value) -> bool:
+    """Whether a value is certainly no tensor."""
+    return isinstance(part, (Tuple, Items, Container)) or (
+        isinstance(part, Const) and isinstance(part.value, str | None)
+    )
 
 
 def _is_shown(run: Interpreter, loss: Loss, values: Mapping[str, Value], node: ir.Node) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -46,7 +46,7 @@ Role = Literal["model", "loss"]
 _MODEL = re.compile(r"(?:\w+_)?(?:model|net|network)(?:_\w+|\d)?")
 _LOSS = re.compile(r"criteri(?:on|a)|(?:\w+_)?loss(?:_fn|_func|_function)?|compute_loss")
 
-_MOST = 3
+MOST = 3
 """More models than this that fit are a catalogue, of which one cannot tell what a function trains."""
 
 _LOSS_CLASS = re.compile("loss|criteri")
@@ -65,7 +65,7 @@ class _Call(NamedTuple):
     keywords: frozenset[str]
 
 
-class _Use(NamedTuple):
+class Use(NamedTuple):
     """What a function does with a parameter: the ways it calls it, and the attributes that it reads or calls."""
 
     calls: tuple[_Call, ...]
@@ -93,11 +93,30 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     ]
     # Beside what is built in sight, the rest is left over.
     fitting = [(each, cls) for each, cls in fitting if each.built] or fitting
-    if not 0 < len(fitting) <= (1 if role == "loss" else _MOST):
+    if not 0 < len(fitting) <= (1 if role == "loss" else MOST):
         return None
     names = " or ".join(f"`{each.name}`" for each, _ in fitting)
     step = StepRef(NodeRef(function.path, param.id), f"`{param.name}` is {names}: nothing else here fits its use")
-    return union([part for _, cls in fitting for part in _made(run, cls, step, param)])
+    return objects(run, [cls for _, cls in fitting], step, param)
+
+
+def is_model_name(name: str) -> bool:
+    """Whether people call a model so."""
+    return _MODEL.fullmatch(name) is not None
+
+
+def fitting(run: Interpreter, models: Sequence[Model], use: Use) -> list[Class]:
+    """Which of these models can be called as something is."""
+    near = [each for each in models if not _LOSS_CLASS.search(each.name.lower())]
+    if not 0 < len(near) <= _MOST_NEAR:
+        return []
+    found = [cls for each in near if (cls := _class(run, each)) is not None and _is_module(cls)]
+    return [cls for cls in found if _fits(run, cls, Use(use.calls, frozenset()))]
+
+
+def objects(run: Interpreter, classes: Sequence[Class], step: StepRef, node: ir.Node) -> Value:
+    """An object of any of these classes, with a step that says why."""
+    return union([part for cls in classes for part in _made(run, cls, step, node)])
 
 
 def _missing_class(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
@@ -118,8 +137,7 @@ def _is_ours(run: Interpreter, value: Extern, function: Function) -> bool:
 
 def _inherits(cls: Class, base: str) -> bool:
     """Whether a class, or one that it inherits from, names a class of this name as its base."""
-    named = (argument.value for each in linearise(cls) for argument in each.node.bases)
-    return any(isinstance(value, (ir.Name, ir.Attribute)) and value.name == base for value in named)
+    return base in _named_bases(cls)
 
 
 def _may_play(role: Role, model: Model, function: Function) -> bool:
@@ -188,7 +206,7 @@ def _is_called_beside(cls: ir.ClassDef, method: ir.FunctionDef) -> bool:
 # ---- how it is used
 
 
-def _use(run: Interpreter, function: Function, param: ir.Parameter) -> _Use:
+def _use(run: Interpreter, function: Function, param: ir.Parameter) -> Use:
     """What a function, or the class whose attribute a parameter becomes, does with it."""
     uses = run.program.uses(function.path)
     assert uses is not None
@@ -202,9 +220,14 @@ def _use(run: Interpreter, function: Function, param: ir.Parameter) -> _Use:
             for node in uses.inside(function.owner.node)
             if isinstance(node, ir.Attribute) and node.name in kept and isinstance(node.value, ir.Name)
         ]
+    return use_of(uses, here)
+
+
+def use_of(uses: Uses, reads: Iterable[ir.Expr]) -> Use:
+    """What is done with a value where it is read."""
     calls: list[_Call] = []
     read: set[str] = set()
-    for node in here:
+    for node in reads:
         above = uses.above(node)
         func: ir.Node = above if isinstance(above, ir.Attribute) else node
         name = func.name if func is not node and isinstance(func, ir.Attribute) else None
@@ -213,7 +236,7 @@ def _use(run: Interpreter, function: Function, param: ir.Parameter) -> _Use:
             calls.append(_call(around))
         elif name is not None:
             read.add(name)
-    return _Use(tuple(calls), frozenset(read))
+    return Use(tuple(calls), frozenset(read))
 
 
 def _kept_as(uses: Uses, node: ir.Name) -> Iterator[str]:
@@ -243,11 +266,18 @@ def _class(run: Interpreter, model: Model) -> Class | None:
 
 
 def _is_module(cls: Class) -> bool:
-    named = (base.name for base in foreign_bases(cls) if isinstance(base, Extern))
-    return any(name.endswith(("Module", "Model")) for name in named)
+    """Whether a class inherits from what is called a module or a model, in sight or not."""
+    named = [base.name for base in foreign_bases(cls) if isinstance(base, Extern)]
+    return any(name.endswith(("Module", "Model")) for name in (*named, *_named_bases(cls)))
 
 
-def _fits(run: Interpreter, cls: Class, use: _Use) -> bool:
+def _named_bases(cls: Class) -> list[str]:
+    """The names of the bases of a class, and of those that it inherits from, as they are written."""
+    written = (argument.value for each in linearise(cls) for argument in each.node.bases)
+    return [value.name for value in written if isinstance(value, (ir.Name, ir.Attribute))]
+
+
+def _fits(run: Interpreter, cls: Class, use: Use) -> bool:
     """Whether a class has what is read of a parameter, and can be called as it is."""
     forward = attributes.class_attribute(run, cls, "forward")
     if not isinstance(forward, Function) or not all(_takes(forward, call) for call in use.calls):

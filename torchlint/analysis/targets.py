@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import arrays, attributes, containers, ir, iteration, shapes, subscripts
-from torchlint.analysis.values import UNKNOWN, Tensor, Value
+from torchlint.analysis.values import UNKNOWN, Tensor, Tuple, Union, Value, either, guarded, is_pending, later
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -45,6 +45,8 @@ def unpack(run: Interpreter, target: ir.Sequence, value: Value) -> None:
     """Bind several targets to the items of a value."""
     count = len(target.items)
     star = next((i for i, item in enumerate(target.items) if isinstance(item, ir.Starred)), None)
+    if star is None:
+        value = _of_length(value, count)
     for index, item in enumerate(target.items):
         if star is not None and index >= star:
             if index == star:
@@ -53,3 +55,14 @@ def unpack(run: Interpreter, target: ir.Sequence, value: Value) -> None:
                 assign(run, item, iteration.item(run, value, index - count))
             continue
         assign(run, item, iteration.item(run, value, index))
+
+
+def _of_length(value: Value, count: int) -> Value:
+    """A value without the tuples among its possibilities that have another number of items: to unpack them would raise."""
+    if is_pending(value):
+        return later(lambda: _of_length(either(guarded(value)), count), value)
+    if not isinstance(value, Union):
+        return value
+    parts = guarded(value)
+    kept = [each for each in parts if not (isinstance(each[0], Tuple) and len(each[0].items) != count)]
+    return either(kept) if kept and len(kept) < len(parts) else value
