@@ -17,7 +17,7 @@ class Query(NamedTuple):
 
 class Lookups:
     """The files that were loaded (or tried to be), those whose size was asked, the paths that imports led to, the folders
-    in which they were sought, the searches, and the project's models if they were asked for."""
+    in which they were sought, the searches, and the project's models and data sets if they were asked for."""
 
     def __init__(self) -> None:
         self.loaded: set[str] = set()
@@ -26,3 +26,4 @@ class Lookups:
         self.folders: set[str] = set()
         self.mentioning: dict[Query, tuple[str, ...]] = {}
         self.models: tuple[Model, ...] | None = None
+        self.data_sets: tuple[tuple[str, str], ...] | None = None

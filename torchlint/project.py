@@ -66,6 +66,7 @@ class Project:
         self.modules: dict[str, ir.Module] = {}
         self._importing: dict[str, list[str]] | None = None
         self._models: tuple[Model, ...] | None = None
+        self._data_sets: tuple[tuple[str, str], ...] | None = None
         self.known: dict[Query, tuple[str, ...]] = {}
         """The files that mention something, as far as it was searched for."""
 
@@ -90,6 +91,14 @@ class Project:
             self.lookups = asked
         self.lookups.models = self._models
         return self._models
+
+    def data_sets(self) -> tuple[tuple[str, str], ...]:
+        """The classes of the files of the run that are data sets; none if there are too many to tell."""
+        if self._data_sets is None:
+            few = len(self.paths) <= catalogue.MOST_FILES
+            self._data_sets = catalogue.data_sets({path: self.text(path) for path in self.paths}) if few else ()
+        self.lookups.data_sets = self._data_sets
+        return self._data_sets
 
     def size(self, path: str) -> int:
         """The size of a file in bytes; 0 if it cannot be told."""

@@ -232,6 +232,7 @@ class Again:
             and (changes.files.isdisjoint(seen.sized) or min(seen.left, seen.left - self._growth(seen.sized)) >= 0)
             and not any(self._holds(path, words) for path in seen.loaded)
             and (seen.models is None or self.project.models() == seen.models)
+            and (seen.data_sets is None or self.project.data_sets() == seen.data_sets)
         )
 
     def _growth(self, sized: Iterable[str]) -> int:

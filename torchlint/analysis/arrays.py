@@ -114,6 +114,10 @@ def _popped(run: Interpreter, receiver: Tensor, args: Args) -> Value:
     return column(receiver, args.first()) or Unknown("result of pop")
 
 
+def _converted(run: Interpreter, receiver: Tensor, args: Args) -> Value:
+    return picture(args) or Unknown("result of convert")
+
+
 def _resized_array(run: Interpreter, receiver: Tensor, args: Args) -> Value:
     return reshaped(receiver, shapes.sizes_of(args.positional) if args.positional else None)
 
@@ -130,7 +134,10 @@ _METHODS: dict[str, dict[str, Callable[[Interpreter, Tensor, Args], Value]]] = {
         **dict.fromkeys(("copy", "fillna"), _same),
         **dict.fromkeys(("drop", "dropna", "sample", "head", "tail", "sort_values"), _some_rows),
     },
-    "pillow": dict.fromkeys(("resize", "crop", "rotate", "transpose", "copy", "filter"), _same),
+    "pillow": {
+        "convert": _converted,
+        **dict.fromkeys(("resize", "crop", "rotate", "transpose", "copy", "filter"), _same),
+    },
 }
 
 
@@ -152,6 +159,20 @@ def _of_colours(count: int, holder: Holder) -> Tensor:
     """A picture: the colours come last, and a single one has no dimension of its own."""
     dims = (None, None) if count == 1 else (None, None, count)
     return Tensor(shape=Shape(dims), attached=False, holder=holder)
+
+
+def _opened(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`PIL.Image.open(path)`: the file decides how many colours there are."""
+    return _any_colours("pillow")
+
+
+def _read_picture(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`imageio.imread(path)`, as it is in the file."""
+    return _any_colours("numpy") if len(args.positional) == 1 and not args.keywords else Unknown("result of imread")
+
+
+def _any_colours(holder: Holder) -> Tensor:
+    return Tensor(shape=Shape((), True, picture=2), attached=False, holder=holder)
 
 
 def _imread(run: Interpreter, args: Args, node: ir.Node) -> Value:
@@ -200,6 +221,9 @@ def _made_up(run: Interpreter, args: Args, node: ir.Node) -> Value:
 FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "sklearn.model_selection.train_test_split": _split,
     "cv2.imread": _imread,
+    "PIL.Image.open": _opened,
+    "imageio.imread": _read_picture,
+    "skimage.io.imread": _read_picture,
     "cv2.resize": _resized,
     **{
         f"sklearn.datasets.make_{name}": _made_up

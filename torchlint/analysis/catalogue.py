@@ -29,6 +29,18 @@ class Model(NamedTuple):
     built: bool
 
 
+_DATA_SET = re.compile(r"^class[ \t]+(\w+)[ \t]*\([^)]*Dataset[^)]*\)", re.MULTILINE)
+
+_MOST_DATA_SETS = 30
+
+
+def data_sets(texts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The classes that are data sets, each with its file; none if there are too many, or batches are made in another way."""
+    found = tuple((path, name) for path, text in texts.items() if "Dataset" in text for name in _DATA_SET.findall(text))
+    own_batches = any("collate" in text for text in texts.values())
+    return () if own_batches or len(found) > _MOST_DATA_SETS else found
+
+
 class _Mentions(msgspec.Struct):
     """How the names of classes are used: called outside of modules, in a module's class, or otherwise."""
 

@@ -124,6 +124,7 @@ class Entries:
             tuple((*query, found) for query, found in asked.mentioning.items()),
             asked.models,
             self.program.reading,
+            asked.data_sets,
         )
 
     def _doubt_what_settings_choose(self) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from torchlint.analysis import (
     attributes,
+    batches,
     containers,
     externs,
     frames,
@@ -408,8 +409,10 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
         made = _from_annotation(run, function, param.annotation)
         if made is not None:
             return made
-    if source == "parameter" and (found := standins.for_parameter(run, function, param)) is not None:
-        return found
+    if source == "parameter":
+        found = standins.for_parameter(run, function, param) or batches.for_parameter(run, function, param)
+        if found is not None:
+            return found
     if "one_hot" in param.name.lower() or "onehot" in param.name.lower():
         # The one kind that names tell reliably; nothing else says what a function's caller encodes.
         return Tensor("one_hot", f"parameter {param.name}", batched=True)

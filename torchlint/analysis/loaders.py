@@ -54,10 +54,10 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
     def compute() -> Value:
         with run.enter(frame):
-            sample = _sample(run, dataset, node)
+            item = sample(run, dataset, node)
             if collate is None or (isinstance(collate, Const) and collate.value is None):
-                return union([collated(run, part, size) for part in alternatives(sample)])
-            samples = containers.new_list(run, None, sample)
+                return union([collated(run, part, size) for part in alternatives(item)])
+            samples = containers.new_list(run, None, item)
             return _batched(run, invoke.call(run, collate, Args([samples]), node))
 
     if isinstance(dataset, Items):
@@ -135,7 +135,7 @@ def _batched(run: Interpreter, made: Value) -> Value:
     return union(out)
 
 
-def _sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
+def sample(run: Interpreter, dataset: Value, node: ir.Node) -> Value:
     """An item of a data set."""
     out: list[Value] = []
     for part in alternatives(dataset):
@@ -156,7 +156,7 @@ def collated(run: Interpreter, sample: Value, size: int | None = None) -> Value:
     """A batch of samples, as the default `collate_fn` makes it: one more dimension in front, of this size."""
     if isinstance(sample, Tensor):
         shape = sample.shape
-        batch = None if shape is None else Shape((size, *shape.dims)) if not shape.open else shape
+        batch = None if shape is None else _of_batch(shape, size)
         return msgspec.structs.replace(
             sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None, holder="torch"
         )
@@ -176,6 +176,13 @@ def collated(run: Interpreter, sample: Value, size: int | None = None) -> Value:
         ]
         return containers.new_dict(run, pairs)
     return Unknown("batch of a loader", "batch")
+
+
+def _of_batch(shape: Shape, size: int | None) -> Shape:
+    """The shape of so many samples of a shape."""
+    if shape.open:
+        return Shape((), True, picture=shape.picture + 1) if shape.picture and not shape.dims else shape
+    return Shape((size, *shape.dims))
 
 
 FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {

@@ -40,6 +40,7 @@ class Seen(msgspec.Struct, frozen=True):
     mentioning: tuple[tuple[frozenset[str], frozenset[str], tuple[str, ...]], ...]
     models: tuple[Model, ...] | None
     left: int
+    data_sets: tuple[tuple[str, str], ...] | None = None
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -181,7 +181,7 @@ def _squeeze(bound: Bound) -> Shape | None:
     if shape is None:
         return None
     if wanted is None:
-        return msgspec.structs.replace(shape, dims=tuple(dim for dim in shape.dims if dim != 1))
+        return msgspec.structs.replace(shape, dims=tuple(dim for dim in shape.dims if dim != 1), picture=0)
     if shape.open and shape.dims == (1,) and const_int(wanted) == 1 and is_batch(bound.input):
         return Shape((VARIES,), assumed=True)
     return _without(shape, const_int(wanted), only_ones=True)

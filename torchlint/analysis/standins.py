@@ -76,10 +76,10 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     """What may stand for a parameter of a function that nobody in sight calls; None if that cannot be told."""
     role: Role | None = "model" if _MODEL.fullmatch(param.name) else "loss" if _LOSS.fullmatch(param.name) else None
     near = [] if role is None else [each for each in run.program.project.models() if _may_play(role, each, function)]
-    if role is None or not 0 < len(near) <= _MOST_NEAR or not _is_orphan(run, function):
+    if role is None or not 0 < len(near) <= _MOST_NEAR or not is_orphan(run, function):
         return None
     use = _use(run, function, param)
-    base = _missing_class(run, function, param)
+    base = _missingclass_of(run, function, param)
     if not use.calls and base is None:
         return None
     if role == "loss" and any(call.positional is None or call.positional < _OWN_ARGUMENTS for call in use.calls):
@@ -87,7 +87,7 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     fitting = [
         (each, cls)
         for each in near
-        if (cls := _class(run, each)) is not None
+        if (cls := class_of(run, each)) is not None
         and _fits(run, cls, use)
         and (_is_module(cls) if base is None else _inherits(cls, base))
     ]
@@ -110,7 +110,7 @@ def fitting(run: Interpreter, models: Sequence[Model], use: Use) -> list[Class]:
     near = [each for each in models if not _LOSS_CLASS.search(each.name.lower())]
     if not 0 < len(near) <= _MOST_NEAR:
         return []
-    found = [cls for each in near if (cls := _class(run, each)) is not None and _is_module(cls)]
+    found = [cls for each in near if (cls := class_of(run, each)) is not None and _is_module(cls)]
     return [cls for cls in found if _fits(run, cls, Use(use.calls, frozenset()))]
 
 
@@ -119,7 +119,7 @@ def objects(run: Interpreter, classes: Sequence[Class], step: StepRef, node: ir.
     return union([part for cls in classes for part in _made(run, cls, step, node)])
 
 
-def _missing_class(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
+def _missingclass_of(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
     """The class that a parameter is said to be of, by the last part of its name, if its code is not there."""
     said = param.annotation
     if not isinstance(said, (ir.Name, ir.Attribute)):
@@ -142,9 +142,14 @@ def _inherits(cls: Class, base: str) -> bool:
 
 def _may_play(role: Role, model: Model, function: Function) -> bool:
     """Whether a class is named for the role, and stands beside the function or in a folder beside its own."""
-    home = os.path.dirname(os.path.dirname(function.path))
     named = (role == "loss") is bool(_LOSS_CLASS.search(model.name.lower()))
-    return named and (not home or model.path.startswith(home + os.sep))
+    return named and is_near(model.path, function)
+
+
+def is_near(path: str, function: Function) -> bool:
+    """Whether a file stands beside the one of a function, or in a folder beside its own."""
+    home = os.path.dirname(os.path.dirname(function.path))
+    return not home or path.startswith(home + os.sep)
 
 
 def told(run: Interpreter, value: Value, step: StepRef, within: frozenset[int] = frozenset()) -> Value:
@@ -172,7 +177,7 @@ def told(run: Interpreter, value: Value, step: StepRef, within: frozenset[int] =
 # ---- who calls the function
 
 
-def _is_orphan(run: Interpreter, function: Function) -> bool:
+def is_orphan(run: Interpreter, function: Function) -> bool:
     """Whether nothing in the project names a function, or the class of a method, but its definition."""
     if not isinstance(function.node, ir.FunctionDef):
         return False
@@ -210,6 +215,11 @@ def _use(run: Interpreter, function: Function, param: ir.Parameter) -> Use:
     """What a function, or the class whose attribute a parameter becomes, does with it."""
     uses = run.program.uses(function.path)
     assert uses is not None
+    return use_of(uses, reads(uses, function, param))
+
+
+def reads(uses: Uses, function: Function, param: ir.Parameter) -> list[ir.Expr]:
+    """Where a parameter is read, or the attribute that it becomes."""
     assert isinstance(function.node, ir.FunctionDef)
     found = [node for node in uses.inside(function.node) if isinstance(node, ir.Name) and node.name == param.name]
     here: list[ir.Expr] = list(found)
@@ -220,7 +230,7 @@ def _use(run: Interpreter, function: Function, param: ir.Parameter) -> Use:
             for node in uses.inside(function.owner.node)
             if isinstance(node, ir.Attribute) and node.name in kept and isinstance(node.value, ir.Name)
         ]
-    return use_of(uses, here)
+    return here
 
 
 def use_of(uses: Uses, reads: Iterable[ir.Expr]) -> Use:
@@ -240,12 +250,20 @@ def use_of(uses: Uses, reads: Iterable[ir.Expr]) -> Use:
 
 
 def _kept_as(uses: Uses, node: ir.Name) -> Iterator[str]:
-    """The attributes that are set to a name: `self.model = model`, `self.net = net.to(device)`."""
+    """The attributes that are set to a name: `self.model = model`, `self.net, self.loader = net.to(device), loader`."""
     stmt = uses.statement(node)
     if isinstance(stmt, ir.Assign):
         for target in stmt.targets:
-            if isinstance(target, ir.Attribute) and isinstance(target.value, ir.Name):
-                yield target.name
+            for to, value in _pairs(target, stmt.value):
+                if isinstance(to, ir.Attribute) and isinstance(to.value, ir.Name) and uses.holds(value, node):
+                    yield to.name
+
+
+def _pairs(target: ir.Expr, value: ir.Expr) -> list[tuple[ir.Expr, ir.Expr]]:
+    """What is assigned to what, where as many targets as values stand side by side."""
+    if isinstance(target, ir.Sequence) and isinstance(value, ir.Sequence) and len(target.items) == len(value.items):
+        return list(zip(target.items, value.items, strict=True))
+    return [(target, value)]
 
 
 def _call(node: ir.Call) -> _Call:
@@ -258,7 +276,7 @@ def _call(node: ir.Call) -> _Call:
 # ---- what fits it
 
 
-def _class(run: Interpreter, model: Model) -> Class | None:
+def class_of(run: Interpreter, model: Model) -> Class | None:
     """The class of a model, if it is certainly that."""
     found = alternatives(imports.member(run, model.path, model.name))
     cls = found[0] if len(found) == 1 else None

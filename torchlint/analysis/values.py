@@ -29,14 +29,16 @@ None if it is not known."""
 class Shape(msgspec.Struct, frozen=True):
     """The dimensions of a tensor, the last ones first known: `open` means that any number of others stand before.
 
-    `picked` says that one entry was taken along dimension 1, as of an action's value; `assumed` that the rank rests on that
-    alone: an operation along dimension 1 of something unknown, which is taken for the last one.
+    `picture` is the number of dimensions of a picture of which nothing else is known, or of a batch of them: behind them one for
+    its colours may follow. `picked` says that one entry was taken along dimension 1, as of an action's value; `assumed` that the
+    rank rests on that alone: an operation along dimension 1 of something unknown, which is taken for the last one.
     """
 
     dims: tuple[Dim, ...]
     open: bool = False
     picked: bool = False
     assumed: bool = False
+    picture: int = 0
 
     @property
     def rank(self) -> int | None:
@@ -44,6 +46,8 @@ class Shape(msgspec.Struct, frozen=True):
         return None if self.open else len(self.dims)
 
     def __str__(self) -> str:
+        if self.picture and not self.dims:
+            return "[" + ", ".join("BNMK"[: self.picture]) + "]"
         return "[" + ", ".join([*(["..."] if self.open else []), *self._names()]) + "]"
 
     def _names(self) -> list[str]:

@@ -168,7 +168,12 @@ def _lost_its_column(part: Tensor) -> bool:
 def _one_channel(one: Tensor, other: Tensor) -> bool:
     """Whether a tensor has a dimension of size 1 behind its batch that another one of the same batch lacks."""
     a, b = one.shape, other.shape
-    if a is None or b is None or a.rank is None or b.rank is None:
+    if a is None or b is None or a.rank is None:
+        return False
+    if b.picture and not b.dims:
+        # With colours behind it, it does not fit either.
+        return a.rank == b.picture + 1 and a.rank > 3 and a.dims[1] == 1 and a.dims[0] != 1
+    if b.rank is None:
         return False
     several = b.rank > 1 and a.rank == b.rank + 1
     return several and a.dims[1] == 1 and a.dims[0] != 1 and b.dims[0] != 1
