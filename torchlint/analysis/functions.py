@@ -405,6 +405,8 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
         kinds = (Criterion, Layer, Function, Class, Instance)
         if all(isinstance(p, kinds) or _is_known_extern(run, p) for p in alternatives_now(value)):
             return value
+    if param.name in _REDUCTIONS and isinstance(default, ir.Constant) and standins.is_orphan(run, function):
+        return Const(default.value)  # who makes a loss without a word on it gets what its author took for right
     if param.annotation is not None:
         made = _from_annotation(run, function, param.annotation)
         if made is not None:
@@ -417,6 +419,10 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
         # The one kind that names tell reliably; nothing else says what a function's caller encodes.
         return Tensor("one_hot", f"parameter {param.name}", batched=True)
     return Unknown(f"parameter {param.name}", source)
+
+
+_REDUCTIONS = frozenset(("reduction", "size_average", "reduce"))
+"""The parameters of torch's losses, and of people's own after them, that users leave at their defaults."""
 
 
 def _is_known_extern(run: Interpreter, value: Value) -> bool:
