@@ -211,6 +211,17 @@ class DataSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     position: int = 1
 
 
+class Trainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Classes that are given a `module` and a `criterion`, and hand what the one gives to the other.
+
+    `default` is the criterion if none is given. Before those of `prepares_for` they change the output, which is not followed.
+    """
+
+    classes: tuple[str, ...]
+    default: str = ""
+    prepares_for: tuple[str, ...] = ()
+
+
 class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One contract file as written."""
 
@@ -218,6 +229,7 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     op: dict[str, Op] = {}
     wrapper: dict[str, Wrapper] = {}
     dataset: dict[str, DataSet] = {}
+    trainer: dict[str, Trainer] = {}
     alias: dict[str, str] = {}
     kinds: dict[str, dict[str, Kind]] = {}
 
@@ -239,6 +251,7 @@ class Contracts(msgspec.Struct, frozen=True):
     parts: tuple[tuple[str, Op], ...]
     wrappers: dict[str, Wrapper]
     datasets: dict[str, DataSet]
+    trainers: dict[str, Trainer]
     aliases: dict[str, str]
 
     def is_loss(self, name: str) -> bool:
@@ -259,8 +272,12 @@ class Contracts(msgspec.Struct, frozen=True):
         return next((op for pattern, op in self.parts if fnmatchcase(name, pattern)), None)
 
     def loss_words(self) -> frozenset[bytes]:
-        """The last part of each loss's name, as bytes: a file without any of them has to write its loss by hand."""
-        names = [*self.loss_classes, *self.loss_functions]
+        """The last part of each loss's name, as bytes: a file without any of them has to write its loss by hand.
+
+        A trainer that has a loss by default is one.
+        """
+        chosen = [name for name, trainer in self.trainers.items() if trainer.default]
+        names = [*self.loss_classes, *self.loss_functions, *chosen]
         return frozenset(name.rpartition(".")[2].encode() for name in names)
 
 
@@ -293,6 +310,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
     ops: dict[str, Op] = {}
     wrappers: dict[str, Wrapper] = {}
     datasets: dict[str, DataSet] = {}
+    trainers: dict[str, Trainer] = {}
     aliases: dict[str, str] = {}
     kinds: dict[str, dict[str, Kind]] = {}
     for table in tables:
@@ -301,6 +319,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         ops.update({key: _resolved(key, op, kinds) for key, op in table.op.items()})
         wrappers.update({key: msgspec.structs.replace(wrapper, id=key) for key, wrapper in table.wrapper.items()})
         datasets.update(table.dataset)
+        trainers.update(table.trainer)
         aliases.update(table.alias)
     return Contracts(
         losses=losses,
@@ -313,6 +332,7 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         parts=tuple((name, op) for op in ops.values() for name in op.parts),
         wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
         datasets={name: dataset for dataset in datasets.values() for name in dataset.functions},
+        trainers={name: trainer for trainer in trainers.values() for name in trainer.classes},
         aliases=aliases,
     )
 

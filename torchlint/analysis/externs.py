@@ -19,6 +19,7 @@ from torchlint.analysis import (
     losses,
     operate,
     registries,
+    trainers,
     wording,
 )
 from torchlint.analysis.arguments import Args
@@ -92,6 +93,9 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
     made = factories.made(run, name, node)
     if made is not None:
         return made
+    trainer = contracts.trainers.get(name)
+    if trainer is not None:
+        trainers.bring_together(run, trainer, args, node)
     invoke.escape(run, args)
     run.unresolved(node, Extern(name))
     return Unknown(f"result of {name}"[: invoke.LONGEST_REASON], invoke.source(args))

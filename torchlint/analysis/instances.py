@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import attributes, containers, externs, functions, invoke, ir, losses
+from torchlint.analysis import attributes, containers, externs, functions, invoke, ir, losses, trainers
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import foreign_bases, linearise
 from torchlint.analysis.state import INIT
@@ -112,6 +112,9 @@ def base_init(run: Interpreter, instance: Instance, args: Args, node: ir.Node) -
         if base.name.endswith("Trainer") and (trained := args.get("model", 0)) is not None:
             run.heap.write(instance.id)[functions.TRAINED] = trained
             run.escaped.append(instance)  # the library calls its methods
+        trainer = run.contracts.trainers.get(base.name)
+        if trainer is not None and attributes.class_attribute(run, instance.cls, "get_loss") is None:
+            trainers.bring_together(run, trainer, args, node)
         kept = losses.kept_by(base.name, loss, args)
         if kept:
             run.heap.write(instance.id).update(kept)
