@@ -188,9 +188,9 @@ def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
         return False
     for value in args.all():
         for part in computed(value):
-            if isinstance(part, (Criterion, Container)) or (
-                isinstance(part, Instance) and functions.criteria_of(run, part)
-            ):
+            if isinstance(part, Container) or functions.is_criterion(run, part):
+                return False
+            if isinstance(part, Instance) and functions.criteria_of(run, part):
                 return False
             if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
                 return False
