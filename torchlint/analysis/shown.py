@@ -89,7 +89,7 @@ class _Shown(msgspec.Struct, frozen=True, eq=False):
                 return True
             return self._pair(call) if name in _PAIRS else name in self.methods and self.value(call)
         if isinstance(func, ir.Attribute) and func.name == "append" and isinstance(func.value, ir.Name):
-            return self._held(call, func.value.name)
+            return self._held(func.value)
         return isinstance(func, ir.Attribute) and func.name in _LIKE
 
     def _method(self, method: ir.Attribute) -> bool:
@@ -118,7 +118,7 @@ class _Shown(msgspec.Struct, frozen=True, eq=False):
     def _bound(self, stmt: ir.Assign, target: ir.Expr) -> bool:
         """Whether nothing learns from what a statement binds to a target, or writes into a part of it."""
         if isinstance(target, ir.Subscript) and isinstance(target.value, ir.Name):
-            return self._held(stmt, target.value.name)
+            return self._held(target.value)
         if not isinstance(target, ir.Name):
             return False
         if (stmt.id, target.name) in self.seen:
@@ -128,17 +128,21 @@ class _Shown(msgspec.Struct, frozen=True, eq=False):
         unread = target.name == "_"
         return reads is not None and (unread or len(reads) > 0) and all(self.value(read) for read in reads)
 
-    def _held(self, node: ir.Node, name: str) -> bool:
-        """Whether nothing learns from what is put into a list or a tensor of this name."""
-        scope = self.uses.local_scope(name, node)
-        if not isinstance(scope, ir.FunctionDef) or self.uses.is_outer(name):
+    def _held(self, read: ir.Name) -> bool:
+        """Whether nothing learns from what is put here into the list or tensor of a name."""
+        scope = self.uses.local_scope(read.name, read)
+        if not isinstance(scope, ir.FunctionDef):
             return False
-        if any(isinstance(each, ir.Parameter) for each in self.uses.bindings(name, scope)):
-            return False  # the caller has it too
-        if (scope.id, name) in self.seen:
-            return True
-        self.seen.add((scope.id, name))
-        return all(self.value(read) for read in self.uses.reads(name, scope))
+        made = False
+        for binding in self.uses.bindings(read.name, scope):
+            stmt = self.uses.statement(binding)
+            if not (isinstance(stmt, ir.Assign) and isinstance(binding, ir.Name)):
+                return False  # the caller may have it too
+            reads = self.uses.reached(stmt, read.name)
+            if reads is None or (any(each is read for each in reads) and not self._bound(stmt, binding)):
+                return False
+            made = made or any(each is read for each in reads)
+        return made
 
 
 def _library_function(call: ir.Call) -> str | None:
