@@ -45,6 +45,7 @@ from torchlint.analysis.values import (
     alternatives_now,
     computed,
     either,
+    guarded,
     is_batch,
     union,
 )
@@ -194,7 +195,7 @@ def call_now(
     if not frame.captured:
         run.heap.drop(cell)
     if needed:
-        result = union(alternatives(result))
+        result = either(guarded(result))
     if isinstance(receiver, Instance) and receiver.id in program.standins:
         result = standins.told(run, result, program.standins[receiver.id])
     return handed(result, StepRef(at, f"returned by `{name}`"))
