@@ -142,12 +142,18 @@ def _transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
 
 
 def _gathers(run: Interpreter, bound: Bound) -> bool:
-    """Whether the rows of all batches of a loop are joined: of a list that it fills, one behind the other."""
+    """Whether rows are joined that are never one alone: those of all batches that a loop fills a list with, or of two batches."""
     dim = bound.option("dim", 0)
     if bound.op.shape != "cat" or (dim is not None and shapes.const_int(dim) != 0):
         return False
     parts = alternatives(bound.input)
-    return all(isinstance(part, (Items, Container)) for part in parts) and iteration.iterate(run, parts[0])[1] is None
+    return all(isinstance(part, (Items, Container, Tuple)) and _holds_two(run, part) for part in parts)
+
+
+def _holds_two(run: Interpreter, part: Value) -> bool:
+    """Whether there are two batches at least in a sequence: of one that a loop fills it is taken for granted."""
+    known = iteration.iterate(run, part)[1]
+    return sum(map(is_batch, known)) > 1 if known is not None else not isinstance(part, Tuple)
 
 
 _NORMALISES_BATCH = re.compile(r"torch\.nn\.(?:Lazy|Sync)?BatchNorm(\dd)?$")
