@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sys
+from types import FrameType
 
 import torch
 import torch.nn.functional as F
@@ -68,3 +70,31 @@ def test_a_failure_of_the_tracer_stays_inside() -> None:
         loss = F.mse_loss(torch.ones(3), torch.zeros(3))
     assert loss == 1
     assert trace.report().failures
+
+
+def test_a_step_that_is_not_looked_at_pays_for_few_calls() -> None:
+    x, y = torch.randn(4, 8), torch.randint(3, (4,))
+    model = nn.Linear(8, 3)
+    optimizer = torch.optim.SGD(model.parameters())
+    calls = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    def step() -> int:
+        nonlocal calls
+        calls = 0
+        sys.setprofile(count)
+        optimizer.zero_grad()
+        F.cross_entropy(model(x.to(x.dtype)), y).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        sys.setprofile(None)
+        return calls
+
+    plain = [step() for _ in range(3)][-1]
+    with Trace() as trace:
+        traced = [step() - plain for _ in range(1000)]
+    # The first 64, the 1st, 2nd, 4th ... 512th of the rest, and the first whose shapes are looked up among the known ones.
+    assert trace.report().sites[0].examined == 64 + 10 + 1
+    assert sum(more > 16 for more in traced) == 64 + 10 + 1

@@ -110,10 +110,12 @@ def _alone(settings: dict[str, Any]) -> dict[str, Any]:
 def count_steps(recorder: Recorder, limits: Limits | None) -> Callable[[], None]:
     """Count the steps of all optimizers. Returns what ends the counting."""
 
-    def ends(optimizer: Any) -> None:
+    if limits is None:
+        return watch(recorder.begins, recorder.ends)
+
+    def ends(optimizer: Any, *_: Any) -> None:
         recorder.ends(optimizer)
-        if limits is not None:
-            limits.stepped(optimizer)
+        limits.stepped(optimizer)
 
     return watch(recorder.begins, ends)
 
@@ -125,9 +127,8 @@ def count_backwards(recorder: Recorder, limits: Limits | None, patches: Patches)
         def backward(*args: Any, **kwargs: Any) -> Any:
             recorder.learns(args[0])
             result = original(*args, **kwargs)
-            recorder.backwards += 1
             if limits is not None:
-                limits.backward(recorder.backwards)
+                limits.backward(recorder.backwards.count)
             return result
 
         return backward

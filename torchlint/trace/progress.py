@@ -14,6 +14,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torchlint.trace.samples import is_readable, to_host, unseen
 from torchlint.trace.seen import Point
 from torchlint.trace.sites import Spot
+from torchlint.trace.turns import Turns
 from torchlint.trace.verdicts import Stepped, Verdict, judge_steps
 
 POINTS = 512
@@ -34,10 +35,10 @@ class Watched(NamedTuple):
 class _Optimizer:
     """What was seen of the steps of one optimizer. Numbers stay on their device until all are read."""
 
-    def __init__(self, spot: Spot, name: str) -> None:
+    def __init__(self, spot: Spot, name: str, every: int) -> None:
         self.spot = spot
         self.name = name
-        self.steps = 0
+        self.turns = Turns(every)
         self.before: torch.Tensor | None = None
         self.without = 0
         self.looked = 0
@@ -55,17 +56,14 @@ class Progress:
         self.values = values
         self.optimizers: WeakKeyDictionary[Any, _Optimizer] = WeakKeyDictionary()
         self.all: list[_Optimizer] = []
+        self.under_way: dict[int, _Optimizer] = {}
+        """By the ids of their optimizers, those whose step is looked at now."""
         self.losses: list[tuple[int, torch.Tensor]] = []
         self.gradients: list[tuple[int, torch.Tensor]] = []
 
-    def due(self, count: int) -> bool:
-        """Whether the call of this number is looked at."""
-        rest = count - self.every
-        return rest <= 0 or not rest & (rest - 1)
-
-    def backward(self, step: int, count: int, loss: torch.Tensor) -> None:
+    def backward(self, step: int, loss: torch.Tensor) -> None:
         """Keep the value of a loss."""
-        if self.values and self.due(count) and len(self.losses) < POINTS and not loss.dim() and is_readable(loss):
+        if self.values and len(self.losses) < POINTS and not loss.dim() and is_readable(loss):
             with unseen():
                 self.losses.append((step, to_host(loss.detach().double())))
 
@@ -73,17 +71,20 @@ class Progress:
         """Called before each step."""
         seen = self.optimizers.get(optimizer)
         if seen is None:
-            seen = self.optimizers[optimizer] = _Optimizer(spot(), f"{type(optimizer).__name__}.step")
+            seen = self.optimizers[optimizer] = _Optimizer(spot(), f"{type(optimizer).__name__}.step", self.every)
             self.all.append(seen)
-        seen.steps += 1
-        if self.values and _probes_at(seen.steps):
+        if not seen.turns.due():
+            return
+        self.under_way[id(optimizer)] = seen
+        seen.before = None
+        if self.values and self._probes_at(seen.turns.count):
             with unseen():
                 seen.before = _probe(parameter.detach() for parameter in _parameters(optimizer))
 
     def after(self, optimizer: Any, step: int) -> None:
-        """Called after each step, with the number of all steps before it."""
-        seen = self.optimizers.get(optimizer)
-        if seen is None or not self.due(seen.steps):
+        """Called after each step that is looked at, with the number of all steps before it."""
+        seen = self.under_way.pop(id(optimizer), None)
+        if seen is None:
             return
         rate = max((group.get("lr", 0.0) for group in optimizer.param_groups), default=None, key=_plain)
         seen.rates = (_plain(rate) if seen.rates is None else seen.rates[0], _plain(rate))
@@ -94,6 +95,10 @@ class Progress:
         elif any(group["params"] for group in optimizer.param_groups):  # all of them frozen
             seen.looked += 1
             seen.without += 1
+
+    def _probes_at(self, step: int) -> bool:
+        """Whether parameters are compared at this one of the steps that are looked at."""
+        return step > self.every or not step & (step - 1)
 
     def _look(self, seen: _Optimizer, parameters: list[torch.Tensor], step: int) -> None:
         grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -128,16 +133,15 @@ class Progress:
         for seen in self.all:
             norms = [norm.item() for norm in seen.norms]
             probes = [tuple(bool(each) for each in row.tolist()) for row in seen.moved]
-            told = Stepped(seen.steps, seen.looked, seen.without, tuple(norms), tuple(probes))
+            told = Stepped(seen.turns.count, seen.looked, seen.without, tuple(norms), tuple(probes))
             verdicts = tuple(judge_steps(told))
             if verdicts:
-                yield Watched(seen.spot, seen.name, seen.steps, verdicts)
+                yield Watched(seen.spot, seen.name, seen.turns.count, verdicts)
 
 
-def watch(begin: Callable[[Any], None], end: Callable[[Any], None]) -> Callable[[], None]:
-    """Call these around each step of any optimizer. Returns what ends it."""
-    before = register_optimizer_step_pre_hook(lambda optimizer, *_: begin(optimizer))
-    after = register_optimizer_step_post_hook(lambda optimizer, *_: end(optimizer))
+def watch(begin: Callable[..., None], end: Callable[..., None]) -> Callable[[], None]:
+    """Call these with the optimizer, and what its step is given, around each step of any. Returns what ends it."""
+    before, after = register_optimizer_step_pre_hook(begin), register_optimizer_step_post_hook(end)
 
     def stop() -> None:
         before.remove()
@@ -149,10 +153,6 @@ def watch(begin: Callable[[Any], None], end: Callable[[Any], None]) -> Callable[
 def _plain(rate: Any) -> float:
     """A learning rate; one that lies in a tensor is not read, which could wait for a GPU."""
     return float(rate) if isinstance(rate, (int, float)) else 0.0
-
-
-def _probes_at(step: int) -> bool:
-    return not step & (step - 1)
 
 
 def _parameters(optimizer: Any) -> list[torch.Tensor]:

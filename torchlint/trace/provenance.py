@@ -86,7 +86,7 @@ class Memory:
         """What was remembered of this tensor's memory, if nothing was written to it since."""
         if not self.tags:
             return None
-        tag = self.tags.get(_weak(tensor).cdata)
+        tag = self.tags.get(tensor.untyped_storage()._cdata)  # the number that a weak reference has, too
         if tag is None or tag[0].expired() or tag[1] != _version(tensor):
             return None
         return tag[2]

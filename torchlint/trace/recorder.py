@@ -6,11 +6,14 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from threading import get_ident
 from types import FrameType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.compiler import is_compiling
 
 from torchlint.contracts import Loss
 from torchlint.trace.graphs import judge_backward, reaches_parameter
@@ -20,6 +23,7 @@ from torchlint.trace.samples import KEPT as VALUES
 from torchlint.trace.samples import Look, look, read, settle, type_of, unseen
 from torchlint.trace.seen import Call, Origin, Seen
 from torchlint.trace.sites import Homes, Spot
+from torchlint.trace.turns import Turns
 from torchlint.trace.verdicts import Verdict, judge
 
 KEPT = 256
@@ -28,11 +32,10 @@ KINDS = 64
 """So many combinations of shapes at a site are looked at for their own sake."""
 
 
-BACKWARDS = 32
-"""The graphs of so many calls of backward() are looked at."""
 BACKWARD = Loss(id="backward")
 """Stands for the loss where one that is written by hand is judged: the call of backward() on it."""
 _PLAIN = (bool, int, float, str, type(None))
+_SHAPE = attrgetter("shape")
 _WEIGHTS = ("pos_weight", "weight")
 """Options that may be tensors with a number for each class."""
 
@@ -55,19 +58,31 @@ class Looks(NamedTuple):
 class Site:
     """What was seen of the calls of one loss at one place."""
 
-    def __init__(self, spot: Spot, loss: Loss, name: str) -> None:
+    def __init__(self, spot: Spot, loss: Loss, name: str, every: int) -> None:
         self.spot = spot
+        self.code = spot.code
         self.loss = loss
         self.name = name
-        self.total = 0
+        self.turns = Turns(every)
         self.examined = 0
         self.shapes: list[list[torch.Size]] = []
         self.calls: list[Call] = []
         self.looks: list[Looks] = []
         self.found: dict[tuple[str | None, str], Found] = {}
 
-    def knows(self, shapes: list[torch.Size]) -> bool:
+    @property
+    def total(self) -> int:
+        """How many calls there were."""
+        return self.turns.count
+
+    def knows(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
         """Whether arguments of these shapes were given here before; of many kinds, only the first are told apart."""
+        try:
+            shapes = [*map(_SHAPE, args)]  # far the most calls have nothing but tensors there, and no more behind
+        except AttributeError:
+            shapes = []
+        if len(shapes) < 2:
+            shapes = [value.shape for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
         if shapes in self.shapes:
             return True
         if len(self.shapes) < KINDS:
@@ -103,7 +118,7 @@ class Site:
 
 
 class Recorder:
-    """All sites of a run. `every` calls of a site are examined from its first on; then the 2nd, 4th, 8th ... of the rest.
+    """All sites of a run, of whose calls some are examined: by turns, and where shapes come that did not come before.
 
     `values` says whether there are any to look at, `plots` keeps some of them. Nothing that fails in here reaches the
     traced program: it is kept in `failures`.
@@ -122,29 +137,47 @@ class Recorder:
         self.sites: dict[tuple[int, int, str], Site] = {}
         self.failures: list[str] = []
         self.step = 0
-        self.backwards = 0
+        self.backwards = Turns(every)
         self.cut: dict[Spot, int] | None = {}
         """Where `backward()` was called on losses whose graph leads to no parameter; None once one led there."""
-        self.thread = threading.local()
+        self.inside: set[int] = set()
+        """The threads that are in a loss already: what that one calls is part of it."""
         self.lock = threading.Lock()
 
     def traced(self, original: Callable[..., Any], loss: Loss, names: Sequence[str]) -> Callable[..., Any]:
         """A function that does what `original` does and records its calls. `names` are its parameters in order."""
-        thread = self.thread
+        inside = self.inside
+        near: dict[int, Site] = {}  # the last site at each instruction of the user's that calls this directly
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or not self.on or getattr(thread, "inside", False):
+            # Most calls are only counted. Between a step's large operations the memory behind this code is cold, so
+            # that each thing that it touches takes far longer than in a loop of its own: it touches few.
+            if is_compiling() or not self.on or (inside and get_ident() in inside):
                 return original(*args, **kwargs)
-            pending = self.before(loss, original, names, args, kwargs)
-            thread.inside = True
+            pending = None
+            try:
+                frame = sys._getframe(1)
+                site = near.get(frame.f_lasti)
+                if site is None or site.code is not frame.f_code:
+                    site = self._site(frame, loss, original, names, args)
+                    if site.code is frame.f_code:
+                        near[frame.f_lasti] = site
+                if site.turns.due() or not site.knows(args, kwargs):
+                    pending = self.before(site, names, args, kwargs)
+            except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
+                self.fail(error)
+            thread = get_ident()
+            inside.add(thread)
             try:
                 result = original(*args, **kwargs)
             except BaseException:
-                self.after(pending, None)
+                if pending is not None:
+                    self.after(pending, None)
                 raise
             finally:
-                thread.inside = False
-            self.after(pending, result)
+                inside.discard(thread)
+            if pending is not None:
+                self.after(pending, result)
             return result
 
         return call
@@ -166,30 +199,21 @@ class Recorder:
         return init
 
     def before(
-        self, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> tuple[Site, Looks] | None:
-        """What is to be kept of a call that begins, or None for one that is only counted."""
-        try:
-            site = self._site(sys._getframe(2), loss, original, names, args)
-            site.total += 1
-            rest = site.total - self.every
-            given = [arg.shape for arg in args if isinstance(arg, torch.Tensor)]
-            if rest > 0 and rest & (rest - 1) and site.knows(given):
-                return None
-            grad = torch.is_grad_enabled()
-            with self.lock, unseen():
-                return site, self._call(site, names, args, kwargs, grad)
-        except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
-            self.fail(error)
-            return None
+        self, site: Site, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Site, Looks]:
+        """What is to be kept of a call that begins."""
+        grad = torch.is_grad_enabled()
+        with self.lock, unseen():
+            return site, self._call(site, names, args, kwargs, grad)
 
-    def _site(self, frame: FrameType, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any]) -> Site:
-        here = self.homes.frame(frame)
+    def _site(self, caller: FrameType, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any]) -> Site:
+        """The site of the calls of a loss at the innermost frame of the user's."""
+        here = self.homes.frame(caller)
         key = (id(here.f_code), here.f_lasti, loss.id)  # the site keeps the code, and with it its id
         site = self.sites.get(key)
         if site is None:
             module = args[0] if args and names[0] == "self" else None
-            made = Site(Spot(here.f_code, here.f_lasti), loss, _name(frame, original, module))
+            made = Site(Spot(here.f_code, here.f_lasti), loss, _name(caller, original, module), self.every)
             site = self.sites.setdefault(key, made)
         return site
 
@@ -237,10 +261,8 @@ class Recorder:
             origin_of(tensor, self.memory),
         )
 
-    def after(self, pending: tuple[Site, Looks] | None, result: Any) -> None:
+    def after(self, pending: tuple[Site, Looks], result: Any) -> None:
         """Add what came out of the call, None if it raised."""
-        if pending is None:
-            return
         try:
             with self.lock, unseen():
                 site, looks = pending
@@ -251,24 +273,22 @@ class Recorder:
 
     def learns(self, loss: torch.Tensor) -> None:
         """Look at a loss that `backward()` is about to be called on; a site is made of it only if it is wrong."""
-        if not self.on:
+        if not self.backwards.due() or not self.on:
             return
         try:
-            self.progress.backward(self.step, self.backwards + 1, loss)
-            if self.backwards >= BACKWARDS:
-                return
+            self.progress.backward(self.step, loss)
             if self.cut is not None and loss.grad_fn is not None:
                 spot = self._here()
                 self.cut = None if reaches_parameter(loss) else {**self.cut, spot: self.cut.get(spot, 0) + 1}
             for verdict in judge_backward(loss):
                 site = self._site(sys._getframe(2), BACKWARD, torch.Tensor.backward, ("loss",), ())
-                site.total += 1
+                site.turns.due()
                 site.examined += 1
                 site.find(verdict)
         except Exception as error:  # noqa: BLE001
             self.fail(error)
 
-    def begins(self, optimizer: Any) -> None:
+    def begins(self, optimizer: Any, *_: Any) -> None:
         """Called before each step of an optimizer."""
         if self.on:
             try:
@@ -276,9 +296,9 @@ class Recorder:
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
 
-    def ends(self, optimizer: Any) -> None:
+    def ends(self, optimizer: Any, *_: Any) -> None:
         """Called after each step of an optimizer."""
-        if self.on:
+        if self.progress.under_way and self.on:
             try:
                 self.progress.after(optimizer, self.step)
             except Exception as error:  # noqa: BLE001
@@ -309,7 +329,7 @@ class Recorder:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            if not torch.compiler.is_compiling() and self.on:
+            if not is_compiling() and self.on:
                 self.mark(result, origin)
             return result
 
@@ -320,7 +340,7 @@ class Recorder:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            if not torch.compiler.is_compiling() and self.on and self.memory.tags:
+            if not is_compiling() and self.on and self.memory.tags:
                 self.carry(result, args[0] if args else None)
             return result
 

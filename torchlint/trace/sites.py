@@ -59,8 +59,10 @@ class Homes:
     def frame(self, frame: FrameType) -> FrameType:
         """The innermost frame of the user's on the stack, or the outermost of all if there is none."""
         here: FrameType | None = frame
+        known = self.known
         while here is not None:
-            if self.is_user(here.f_code.co_filename):
+            path = here.f_code.co_filename
+            if known[path] if path in known else self.is_user(path):
                 return here
             frame, here = here, here.f_back
         return frame
