@@ -26,6 +26,7 @@ from torchlint.analysis.values import (
     Method,
     ModuleValue,
     Partial,
+    Pending,
     Size,
     Tensor,
     Tuple,
@@ -161,6 +162,15 @@ def looked_up(run: Interpreter, owner: Value, name: Value, node: ir.Node, defaul
         if made:
             return union(made)
     return Unknown("getattr with a name that the code does not fix")
+
+
+def _import_module(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`importlib.import_module("package.module")`, under a name that the code fixes."""
+    parts = alternatives(args.first())
+    names = [part.value for part in parts if isinstance(part, Const) and isinstance(part.value, str)]
+    if len(names) < len(parts) or any(name.startswith(".") for name in names):
+        return Unknown("module of a name that the code does not fix")
+    return union([run.program.imported(Pending(name, 0, ""), run.frame.path) for name in names])
 
 
 _NAMED = re.compile(r"\s*([^\W\d]\w*(?:\.[^\W\d]\w*)*)\s*(\(\s*\))?\s*")
@@ -330,6 +340,7 @@ FUNCTIONS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "collections.defaultdict": lambda run, args, node: containers.new_dict(run, [(UNKNOWN, UNKNOWN)]),
     "dataclasses.field": _field,
     "functools.partial": _partial,
+    "importlib.import_module": _import_module,
     "inspect.isclass": _isclass,
     "itertools.chain": lambda run, args, node: Items(union([iteration.iterate(run, a)[0] for a in args.positional])),
     "tqdm.tqdm": _first,
