@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 
 from torchlint import __version__
 from torchlint.data import rules_folder
@@ -46,6 +47,7 @@ def key(parts: Iterable[object]) -> str:
     return digest(b"\0".join(each if isinstance(each, bytes) else os.fsencode(each) for each in given)).hex()
 
 
+@lru_cache(maxsize=1)
 def _itself() -> bytes:
     """The digest of torchlint's code and rulebook. By their content: a new installation of the same is the same."""
     import hashlib  # noqa: PLC0415  # as above
@@ -71,35 +73,42 @@ class Cache:
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def load(self, name: str) -> bytes | None:
-        """The content of an entry; None if there is none, or none that is whole."""
+    def load(self, name: str, known_by: bytes | None = None) -> bytes | None:
+        """The content of an entry; None if there is none, none that is whole, or another than the one known by this digest."""
         path = self._path(name)
         try:
             with open(path, "rb") as file:
                 data = file.read()
         except OSError:
             return None
-        content = data[_SIZE:]
-        if data[:_SIZE] != digest(content):
+        content, told = data[_SIZE:], data[:_SIZE]
+        if (known_by is not None and told != known_by) or told != digest(content):
             return None
-        with suppress(OSError):
-            os.utime(path)  # it was used now
+        self.used(name)
         return content
 
-    def save(self, name: str, content: bytes) -> None:
-        """Write an entry, and drop old ones if there is no room."""
+    def used(self, name: str) -> None:
+        """Take down that an entry was used now."""
+        with suppress(OSError):
+            os.utime(self._path(name))
+
+    def save(self, name: str, content: bytes) -> bytes:
+        """Write an entry, and drop old ones if there is no room; gives what the content is known by."""
         path = self._path(name)
+        known_by = digest(content)
         temporary = f"{path}.{os.urandom(8).hex()}"
         try:
             self._prepare()
             with open(temporary, "xb") as file:
-                file.write(digest(content) + content)
+                file.write(known_by)
+                file.write(content)
             os.replace(temporary, path)
         except OSError:
             with suppress(OSError):
                 os.unlink(temporary)
-            return
+            return known_by
         self._make_room()
+        return known_by
 
     def clear(self) -> bool:
         """Remove the folder; False if it is not one of ours. Raises OSError."""

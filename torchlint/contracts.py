@@ -6,15 +6,16 @@ have the same format and are merged in, a later table replacing an earlier one o
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from torchlint.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Kind = Literal[
     "unknown",
@@ -223,7 +224,7 @@ class Trainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One contract file as written."""
+    """One contract file as written, or all contracts of a run with what `merge` puts in."""
 
     loss: dict[str, Loss] = {}
     op: dict[str, Op] = {}
@@ -283,6 +284,8 @@ class Contracts(msgspec.Struct, frozen=True):
 
 def read_tables(path: Path) -> Tables:
     """Read one contract file. Raises ContractError naming the file and what is wrong in it."""
+    import tomllib  # noqa: PLC0415  # not where the tables are remembered
+
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -300,8 +303,8 @@ def tables_from(data: Mapping[str, Any], origin: str) -> Tables:
         raise ContractError(f"{origin}: {error}") from error
 
 
-def merge(tables: Iterable[Tables]) -> Contracts:
-    """Index the tables; where two have the same id, the later one counts.
+def merge(tables: Iterable[Tables]) -> Tables:
+    """All tables as one, each entry with its id; where two have the same, the later one counts.
 
     Raises ContractError for an op whose `gives` is neither a kind nor the name of a `[kinds]` table, or whose table
     speaks of a kind that does not exist.
@@ -321,19 +324,25 @@ def merge(tables: Iterable[Tables]) -> Contracts:
         datasets.update(table.dataset)
         trainers.update(table.trainer)
         aliases.update(table.alias)
+    return Tables(losses, ops, wrappers, datasets, trainers, aliases)
+
+
+def index(merged: Tables) -> Contracts:
+    """The contracts by the names that lead to them."""
+    losses, ops = merged.loss.values(), merged.op.values()
     return Contracts(
-        losses=losses,
-        loss_classes={name: loss for loss in losses.values() for name in loss.classes},
-        loss_functions={name: loss for loss in losses.values() for name in loss.functions},
-        op_functions={name: op for op in ops.values() for name in op.functions},
-        op_methods={name: op for op in ops.values() for name in op.methods},
-        op_layers={name: op for op in ops.values() for name in op.layers if "*" not in name},
-        starred=_starred(ops.values()),
-        parts=tuple((name, op) for op in ops.values() for name in op.parts),
-        wrappers={name: wrapper for wrapper in wrappers.values() for name in wrapper.functions},
-        datasets={name: dataset for dataset in datasets.values() for name in dataset.functions},
-        trainers={name: trainer for trainer in trainers.values() for name in trainer.classes},
-        aliases=aliases,
+        losses=merged.loss,
+        loss_classes={name: loss for loss in losses for name in loss.classes},
+        loss_functions={name: loss for loss in losses for name in loss.functions},
+        op_functions={name: op for op in ops for name in op.functions},
+        op_methods={name: op for op in ops for name in op.methods},
+        op_layers={name: op for op in ops for name in op.layers if "*" not in name},
+        starred=_starred(ops),
+        parts=tuple((name, op) for op in ops for name in op.parts),
+        wrappers={name: wrapper for wrapper in merged.wrapper.values() for name in wrapper.functions},
+        datasets={name: dataset for dataset in merged.dataset.values() for name in dataset.functions},
+        trainers={name: trainer for trainer in merged.trainer.values() for name in trainer.classes},
+        aliases=merged.alias,
     )
 
 

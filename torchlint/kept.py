@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from torchlint.cache import UNREADABLE, Cache, digest, key
@@ -18,6 +19,7 @@ from torchlint.folders import Folders
 from torchlint.source import SourceError, read_bytes
 
 if TYPE_CHECKING:
+    from torchlint.contracts import Contracts
     from torchlint.recall import Recall
 
 
@@ -76,10 +78,26 @@ class Keeper:
         contracts = [digest(_content(path)) for path in settings.contracts]
         relevant = settings._replace(output_format="full", baseline=None)  # these come after the findings
         self._key = key(("report", tuple(arguments), os.getcwd(), relevant, contracts, coverage))
+        self._contracts_key = key(("contracts", contracts, settings.tables))
 
     def load(self) -> Kept | None:
         """What is kept, whether or not it still holds."""
         return self._decoded(self._cache.load(self._key), Kept)
+
+    def contracts(self, settings: Settings) -> Contracts:
+        """The contracts of the run. To read them from what is kept takes 1 ms, from TOML 40."""
+        from torchlint.contracts import Tables, index  # noqa: PLC0415  # a run that changed nothing needs none
+
+        tables = self._decoded(self._cache.load(self._contracts_key), Tables)
+        if tables is None:
+            import msgspec  # noqa: PLC0415  # as below
+
+            from torchlint.selected import load_tables  # noqa: PLC0415  # parses TOML
+
+            tables = load_tables(settings)
+            with suppress(UnicodeEncodeError):
+                self._cache.save(self._contracts_key, msgspec.msgpack.encode(tables))
+        return index(tables)
 
     def recall(self, kept: Kept | None, changes: Changes | None) -> Recall:
         """What the run that found this remembers of each file; nothing if another run has taken its place."""
@@ -87,11 +105,14 @@ class Keeper:
 
         if kept is None or changes is None:
             return Recall()
-        remembered = self._decoded(self._beside(_PARTS, kept.parts), Remembered)
+        remembered = self._decoded(self._cache.load(self._key + _PARTS, kept.parts), Remembered)
         if remembered is None:
             return Recall()
+        self._cache.used(self._key + _WORDS)
         return Recall(
-            remembered, changes, lambda: self._decoded(self._beside(_WORDS, kept.words), dict[str, str]) or {}
+            remembered,
+            changes,
+            lambda: self._decoded(self._cache.load(self._key + _WORDS, kept.words), dict[str, str]) or {},
         )
 
     def save(self, kept: Kept, recall: Recall | None = None) -> None:
@@ -100,22 +121,18 @@ class Keeper:
 
         try:
             if recall is not None and recall.remembered is not None:
-                parts = msgspec.msgpack.encode(recall.remembered)
-                self._cache.save(self._key + _PARTS, parts)
-                kept = kept._replace(parts=digest(parts))
-                words = recall.words()
-                if words is not None:
-                    data = msgspec.msgpack.encode(words)
-                    self._cache.save(self._key + _WORDS, data)
-                    kept = kept._replace(words=digest(data))
+                kept = kept._replace(parts=self._saved(_PARTS, recall.remembered))
+                if recall.words is not None:
+                    kept = kept._replace(words=self._saved(_WORDS, recall.words))
             data = msgspec.msgpack.encode(kept)
         except UnicodeEncodeError:
             return
         self._cache.save(self._key, data)
 
-    def _beside(self, kind: str, known_by: bytes) -> bytes | None:
-        data = self._cache.load(self._key + kind) if known_by else None
-        return data if data is not None and digest(data) == known_by else None
+    def _saved(self, kind: str, what: object) -> bytes:
+        import msgspec  # noqa: PLC0415  # as below
+
+        return self._cache.save(self._key + kind, msgspec.msgpack.encode(what))
 
     def _decoded(self, data: bytes | None, kind: type[_Decoded]) -> _Decoded | None:
         if data is None:

@@ -60,7 +60,7 @@ def lint(
     if keeper is not None and not coverage:
         same_names = kept is not None and kept.spells_alike(reader.looks)
         recall = keeper.recall(kept if same_names else None, changes)
-    analysed = analyse_roots(asked, sifted.roots, reader, settings, progress, coverage, recall)
+    analysed = analyse_roots(asked, sifted.roots, reader, settings, progress, coverage, keeper, recall)
     outcome = of_run(analysed, frozenset(files))
     spans, lost = locate_all(mentioned(outcome), reader, recall)
     planned = [finding for finding in outcome.findings if settings.fixes and finding.at in spans]
@@ -117,16 +117,16 @@ def _no_losses() -> Coverage:
 def _told_before(
     by_path: dict[str, list[Finding]], kept: Kept, recall: Recall, troubled: Container[str]
 ) -> list[Diagnostic]:
-    """What was told of files in which nothing is found and that have not changed. They need not be looked at any more."""
+    """What was told of files in which the same is found as then. They need not be looked at any more."""
     before = {problem.path for problem in kept.problems}
-    quiet = {
+    same = {
         path
         for path, findings in by_path.items()
-        if not findings and recall.quiet(path) and path not in troubled and path not in before
+        if path not in troubled and path not in before and recall.told(path, findings)
     }
-    for path in quiet:
+    for path in same:
         del by_path[path]
-    return [diagnostic for diagnostic in kept.diagnostics if diagnostic.place.path in quiet]
+    return [diagnostic for diagnostic in kept.diagnostics if diagnostic.place.path in same]
 
 
 def _open(reader: Reader, told: Iterable[Diagnostic], paths: Iterable[str], problems: Iterable[Problem]) -> None:

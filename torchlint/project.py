@@ -25,6 +25,8 @@ _MAX_DEPTH = 3
 _MOST_BELOW = 200
 """In a folder, and so many below each other in it, so many modules are searched for a name that it gives."""
 
+_STEP = 4096
+
 _IMPORT_LINE = re.compile(r"^[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 _WORD = re.compile(r"\w+")
 
@@ -102,11 +104,15 @@ class Project:
 
     def size(self, path: str) -> int:
         """The size of a file in bytes; 0 if it cannot be told."""
-        self.lookups.sized.add(path)
         try:
             return os.path.getsize(path)
         except OSError:
             return 0
+
+    def charge(self, path: str) -> int:
+        """The size of a file in whole steps: what is counted so stays the same when a line is added."""
+        self.lookups.sized.add(path)
+        return -(-self.size(path) // _STEP) * _STEP
 
     def mentioning(self, names: frozenset[str], modules: frozenset[str]) -> tuple[str, ...]:
         """The files that import one of the names, or one of the modules and use one of the names. A search in their texts.

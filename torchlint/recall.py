@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from torchlint.analysis.again import Again, Lowered, Memory
+from torchlint.analysis.parts import of_text
 from torchlint.analysis.spans import Span
 from torchlint.analysis.whole import Runner
 from torchlint.cache import digest
@@ -24,16 +25,28 @@ class Repaired(msgspec.Struct, frozen=True):
 
 
 class Remembered(msgspec.Struct, frozen=True):
-    """What is remembered of the analysis, the spans of nodes by file, the repairs of findings, the files with any."""
+    """What is remembered of the analysis, the spans of nodes by file, the repairs of findings, what was found by file.
+
+    `words` are those of a few modules that have changed since the words of all were kept.
+    """
 
     memory: Memory
     spans: dict[str, dict[int, Span]]
     repairs: dict[bytes, Repaired]
-    flagged: frozenset[str]
+    flagged: dict[str, bytes]
+    words: dict[str, str] = {}
+
+
+_FEW = 50
+"""The words of so many modules are kept with what is remembered, which is written again after each change."""
 
 
 class Recall:
-    """Of the last run, and for the next: `remembered` is None until this run is told of."""
+    """Of the last run, and for the next: `remembered` is None until this run is told of.
+
+    `words` are then those of all modules, unless those that are kept will do: they are asked for only if the words of a
+    run have changed.
+    """
 
     def __init__(
         self,
@@ -42,11 +55,13 @@ class Recall:
         words: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self.remembered: Remembered | None = None
+        self.words: dict[str, str] | None = None
         self._again: Again | None = None
         self._lowered: Mapping[str, Lowered] = {}
-        self._before = before or Remembered(Memory(), {}, {}, frozenset())
+        self._before = before or Remembered(Memory(), {}, {}, {})
         self._changes = changes
-        self._words = words
+        self._kept_words = words
+        self._known_words: Mapping[str, str] | None = None
         self._spans: dict[str, dict[int, Span]] = {}
         self._repairs: dict[bytes, Repaired] = {}
 
@@ -81,9 +96,14 @@ class Recall:
         """Take in what would repair a finding."""
         self._repairs[_known_by(finding)] = Repaired(fix, frozenset(files))
 
-    def quiet(self, path: str) -> bool:
-        """Whether nothing was found in a file that is as it was: then what was told of it were its suppressions."""
-        return self.knows and path not in self._changes.files and path not in self._before.flagged
+    def told(self, path: str, findings: Sequence[Finding]) -> bool:
+        """Whether what was told of a file is what these findings and its suppressions come to."""
+        if not self.knows or self._before.flagged.get(path) != (_known_by(findings) if findings else None):
+            return False
+        places = {path, *(at.path for each in findings for at in (each.at, *(step.at for step in each.trail)))}
+        return places.isdisjoint(self._changes.files) and all(
+            each.plan is None or self.repair(each) is not None for each in findings
+        )
 
     @property
     def knows(self) -> bool:
@@ -97,25 +117,39 @@ class Recall:
         if self._again is None:
             return
         memory = self._again.memory({path: each.known_by for path, each in self._lowered.items()})
-        flagged = frozenset(finding.at.path for finding in findings)
-        self.remembered = Remembered(memory, self._spans, self._repairs, flagged)
+        found: dict[str, list[Finding]] = {}
+        for finding in findings:
+            found.setdefault(finding.at.path, []).append(finding)
+        flagged = {path: _known_by(each) for path, each in found.items()}
+        words = self._words_now(memory.modules)
+        self.remembered = Remembered(memory, self._spans, self._repairs, flagged, words)
 
-    def words(self) -> dict[str, str] | None:
-        """The words of each module that is remembered; None if they are those that are kept."""
-        now = self.remembered.memory.modules if self.remembered is not None else {}
+    def _words(self) -> Mapping[str, str]:
+        """The words of the modules that are remembered."""
+        if self._known_words is None:
+            self._known_words = {**self._kept_words(), **self._before.words}
+        return self._known_words
+
+    def _words_now(self, modules: Mapping[str, bytes]) -> dict[str, str]:
+        """The words that are kept with what is remembered of these modules; sets `words` if those of all are kept anew."""
         before = self._before.memory.modules
-        if all(before.get(path) == known_by for path, known_by in now.items()):
-            return None
-        known = self._words() if now.keys() - self._lowered.keys() else {}
-        known = {**known, **{path: each.words for path, each in self._lowered.items()}}
-        return {path: known[path] for path in now if path in known}
+        lowered = {path: each.words for path, each in self._lowered.items() if path in modules}
+        other = {path: words for path, words in lowered.items() if before.get(path) != modules[path]}
+        few = {path: words for path, words in {**self._before.words, **other}.items() if path in modules}
+        lost = self._known_words is not None and not modules.keys() <= {*self._known_words, *few}
+        if self.knows and len(few) <= _FEW and not lost:
+            return few
+        known = {**self._words(), **lowered}
+        self.words = {path: known[path] for path in modules if path in known}
+        return {}
 
     def loaded(self) -> tuple[set[str], set[str]]:
         """The files and the folders that what is remembered depends on."""
         rounds = self.remembered.memory.rounds if self.remembered is not None else ()
         seen = [part.seen for each in rounds for part in each.parts.values() if part.seen is not None]
-        return set[str]().union(*(each.loaded for each in seen)), set[str]().union(*(each.folders for each in seen))
+        loaded = set[str]().union(*(of_text(each.loaded) for each in seen))
+        return loaded, set[str]().union(*(of_text(each.folders) for each in seen))
 
 
-def _known_by(finding: Finding) -> bytes:
-    return digest(msgspec.msgpack.encode(finding))
+def _known_by(found: Finding | Sequence[Finding]) -> bytes:
+    return digest(msgspec.msgpack.encode(found))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torchlint.analysis.vocabulary import Learned, Vocabulary
     from torchlint.analysis.whole import Runner
     from torchlint.findings import Finding
+    from torchlint.kept import Keeper
     from torchlint.processes import Looked, Processes
     from torchlint.project import Project
     from torchlint.recall import Recall
@@ -46,18 +47,19 @@ def analyse_roots(
     settings: Settings,
     progress: Progress | None,
     coverage: bool = False,
+    keeper: Keeper | None = None,
     recall: Recall | None = None,
 ) -> Outcome:
     """Analyse the roots together; if that fails as a whole, one by one, so that a defect costs only its own file.
 
-    With `recall`, those of which it is not known what they say.
+    With `recall`, those of which it is not known what they say. The `keeper` may know the contracts.
     """
     if not roots:
         return Outcome((), ())
     from torchlint.analysis import analyse  # noqa: PLC0415  # most runs without torch never need it
     from torchlint.project import Project  # noqa: PLC0415
 
-    contracts = load_contracts(settings)
+    contracts = load_contracts(settings) if keeper is None else keeper.contracts(settings)
     files = asked.files
 
     def told(path: str) -> None:

@@ -30,7 +30,7 @@ from typing import Any, Literal
 import msgspec
 
 from torchlint import data
-from torchlint.contracts import Contracts, Tables, merge, read_tables, tables_from
+from torchlint.contracts import Contracts, Tables, index, merge, read_tables, tables_from
 from torchlint.diagnostics import Severity
 from torchlint.errors import RulebookError
 
@@ -165,11 +165,19 @@ def load_contracts(extra: Iterable[Path] = (), inline: Mapping[str, Any] | None 
     `inline` is the parsed TOML of `[tool.torchlint]` tables with the keys of a contract file (loss, op, wrapper, ...).
     Raises ContractError naming the file and the key that is wrong.
     """
+    extra = tuple(extra)
+    if extra or inline:
+        return index(load_tables(extra, inline))
+    return _own_contracts(rules_folder() / "contracts")
+
+
+def load_tables(extra: Iterable[Path] = (), inline: Mapping[str, Any] | None = None) -> Tables:
+    """The same, merged but not indexed."""
     own = _own_tables(rules_folder() / "contracts")
-    given: list[Tables] = [read_tables(path) for path in extra]
+    given = [read_tables(path) for path in extra]
     if inline:
         given.append(tables_from(inline, "[tool.torchlint]"))
-    return merge((*own, *given)) if given else _own_contracts(rules_folder() / "contracts")
+    return merge((*own, *given))
 
 
 @lru_cache(maxsize=2)
@@ -179,4 +187,4 @@ def _own_tables(folder: Path) -> tuple[Tables, ...]:
 
 @lru_cache(maxsize=2)
 def _own_contracts(folder: Path) -> Contracts:
-    return merge(_own_tables(folder))
+    return index(merge(_own_tables(folder)))

@@ -9,7 +9,7 @@ from torchlint import data
 from torchlint.config import Selection, Settings, selection
 
 if TYPE_CHECKING:
-    from torchlint.contracts import Contracts
+    from torchlint.contracts import Contracts, Tables
     from torchlint.rulebook import Rule
 
 
@@ -35,3 +35,12 @@ def load_contracts(settings: Settings) -> Contracts:
     from torchlint import rulebook  # noqa: PLC0415  # parses TOML
 
     return rulebook.load_contracts([Path(path) for path in settings.contracts], settings.tables or None)
+
+
+def load_tables(settings: Settings) -> Tables:
+    """The same, merged but not indexed. Raises ContractError."""
+    from pathlib import Path  # noqa: PLC0415  # as above
+
+    from torchlint import rulebook  # noqa: PLC0415  # as above
+
+    return rulebook.load_tables([Path(path) for path in settings.contracts], settings.tables or None)

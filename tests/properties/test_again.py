@@ -201,17 +201,19 @@ def test_what_does_not_depend_on_a_change_is_not_run_again(
     assert _told(found) == _told(_check(None))
 
 
-def test_a_program_that_read_all_it_may_is_run_again_when_a_module_grows(
-    project: Path, run_again: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("steps", "growth", "again"), [(2, 20, False), (2, 5000, True), (1, 20, False), (3, 5000, False)]
+)
+def test_a_program_is_run_again_when_a_module_grows_so_that_other_modules_are_read(
+    project: Path, run_again: list[str], monkeypatch: pytest.MonkeyPatch, steps: int, growth: int, again: bool
 ) -> None:
-    read = sum((project / name).stat().st_size for name in ("models/second.py", "lib/plain.py"))
-    monkeypatch.setattr("torchlint.analysis.program.MAX_IMPORTS", read + 100)
+    """Of the modules that the program imports, two of one step each, it may read so many steps."""
+    monkeypatch.setattr("torchlint.analysis.program.MAX_IMPORTS", steps * 4096)
     cache = Cache(".kept")
     _check(cache)
-    for size, again in ((20, False), (200, True)):
-        run_again.clear()
-        path = project / "lib/plain.py"
-        path.write_text(f"{path.read_text('utf-8')}# {'x' * size}\n", "utf-8")
-        found = _check(cache)
-        assert ("tools/eval.py" in run_again) == again
-        assert _told(found) == _told(_check(None))
+    run_again.clear()
+    path = project / "lib/plain.py"
+    path.write_text(f"{path.read_text('utf-8')}# {'x' * growth}\n", "utf-8")
+    found = _check(cache)
+    assert ("tools/eval.py" in run_again) == again
+    assert _told(found) == _told(_check(None))

@@ -6,14 +6,14 @@ those that could matter to it are as they were. A module is known by what it was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
-from torchlint.analysis.parts import Part, Seen
+from torchlint.analysis.parts import Part, Seen, in_text, of_text
 from torchlint.analysis.vocabulary import Learned, Vocabulary
 from torchlint.analysis.whole import Runner
 from torchlint.cache import digest
@@ -42,7 +42,7 @@ NO_WORDS = Words(frozenset(), frozenset())
 
 
 class Learning(msgspec.Struct, frozen=True):
-    """What files bound to losses, as far as some words told."""
+    """What files bound to losses, as far as some words told: those of the first round's roots that bound any."""
 
     known: Words
     learned: dict[str, Learned]
@@ -59,7 +59,7 @@ class Round(msgspec.Struct, frozen=True):
 class Memory(msgspec.Struct, frozen=True):
     """What a run remembers: each step of it, what was searched for between them, and all modules as they were lowered.
 
-    `sizes` are those of the imported modules that were asked for.
+    `sizes` is what was charged for imported modules.
     """
 
     learning: tuple[Learning, ...] = ()
@@ -78,9 +78,7 @@ class Lowered(NamedTuple):
 
 def lowered(modules: Mapping[str, ir.Module]) -> dict[str, Lowered]:
     """What modules are known by."""
-    return {
-        path: Lowered(_known_by(module), "\0".join(("", *sorted(module.words), ""))) for path, module in modules.items()
-    }
+    return {path: Lowered(_known_by(module), in_text(module.words)) for path, module in modules.items()}
 
 
 def _known_by(module: ir.Module) -> bytes:
@@ -92,10 +90,6 @@ def _known_by(module: ir.Module) -> bytes:
 
 
 _ENCODER = msgspec.msgpack.Encoder(enc_hook=repr, order="deterministic")
-
-
-_NOTHING = Learned(frozenset(), frozenset())
-"""What is learned of a file that is no Python."""
 
 
 class Again:
@@ -125,6 +119,9 @@ class Again:
         self._between = Lookups()
         self._searches: dict[Query, tuple[str, ...]] = {}
         self._changed = frozenset(filter(self._says_otherwise, changes.files))
+        self._grown = frozenset(
+            path for path in changes.files & memory.sizes.keys() if self._charge(path) != memory.sizes[path]
+        )
         self._remember_searches()
 
     # ---- what a runner does
@@ -132,15 +129,15 @@ class Again:
     def learned(self, paths: Sequence[str], words: Vocabulary) -> dict[str, Learned]:
         """What the files bind to losses."""
         known = Words.of(words)
+        still: set[str] = set()
         before = next(iter(self._before.learning[len(self._learning) :][:1]), Learning(NO_WORDS, {}))
-        other = known.differing(before.known)
-        still = {
-            path: learned
-            for path, learned in before.learned.items()
-            if path not in self._changed and not self._holds(path, other)
-        }
+        if before.known != NO_WORDS:
+            other = known.differing(before.known)
+            asked = self._before.rounds[0].roots.intersection(paths)
+            still = {path for path in asked - self._changed if not (other and self._holds(path, other))}
         now = self._runner.learned([path for path in paths if path not in still], words)
-        learned = {path: still.get(path) or now.get(path, _NOTHING) for path in paths}
+        learned = {path: each for path, each in before.learned.items() if path in still} | dict(now)
+        learned = {path: each for path, each in learned.items() if any(each)}
         self._learning.append(Learning(known, learned))
         return learned
 
@@ -171,13 +168,14 @@ class Again:
         """What the next run remembers of this one, in which these modules were lowered."""
         self._note_searches()
         seen = [part.seen for each in self._rounds for part in each.parts.values() if part.seen is not None]
-        needed = {path for each in self._learning for path in each.learned}.union(*(each.loaded for each in seen))
+        needed = set[str]().union(*(each.roots for each in self._rounds), *(of_text(each.loaded) for each in seen))
         modules = {
             path: known_by
             for path, known_by in {**self._before.modules, **lowered}.items()
             if path in needed and (path in lowered or path not in self._changed)
         }
-        sizes = {path: self.project.size(path) for path in set[str]().union(*(each.sized for each in seen))}
+        sized = set[str]().union(*(of_text(each.sized) for each in seen))
+        sizes = {path: self._charge(path) for path in sized}
         searches = tuple((*query, found) for query, found in self._searches.items())
         return Memory(tuple(self._learning), tuple(self._rounds), searches, modules, sizes)
 
@@ -222,29 +220,32 @@ class Again:
 
     def _stands(self, seen: Seen, words: frozenset[str], roots: frozenset[str]) -> bool:
         """Whether what a program looked up is as it was, where these words and roots of the run are others."""
-        changes = self._changes
         return (
-            self._changed.isdisjoint(seen.loaded)
-            and changes.folders.isdisjoint(seen.folders)
-            and roots.isdisjoint(seen.loaded)
-            and roots.isdisjoint(seen.resolved)
+            _without(seen.loaded, self._changed)
+            and _without(seen.folders, self._changes.folders)
+            and _without(seen.loaded, roots)
+            and _without(seen.resolved, roots)
             and all(self.project.known.get(Query(names, mods)) == found for names, mods, found in seen.mentioning)
-            and (changes.files.isdisjoint(seen.sized) or min(seen.left, seen.left - self._growth(seen.sized)) >= 0)
-            and not any(self._holds(path, words) for path in seen.loaded)
+            and (_without(seen.sized, self._grown) or min(seen.left, self._left(seen)) >= 0)
+            and not (words and any(self._holds(path, words) for path in of_text(seen.loaded)))
             and (seen.models is None or self.project.models() == seen.models)
             and (seen.data_sets is None or self.project.data_sets() == seen.data_sets)
         )
 
-    def _growth(self, sized: Iterable[str]) -> int:
-        """By how much modules have grown."""
-        changed = self._changes.files.intersection(sized)
-        return sum(self.project.size(path) - self._before.sizes.get(path, 0) for path in changed)
+    def _charge(self, path: str) -> int:
+        """What is charged for a module."""
+        known = self._before.sizes.get(path) if path not in self._changes.files else None
+        return self.project.charge(path) if known is None else known
+
+    def _left(self, seen: Seen) -> int:
+        """How many bytes of modules might still have been read at the size that they have now."""
+        grown = self._grown.intersection(of_text(seen.sized))
+        return seen.left - sum(self._charge(path) - self._before.sizes[path] for path in grown)
 
     def _at_this_size(self, part: Part, seen: Seen) -> Part:
-        growth = self._growth(seen.sized)
-        if not growth:
+        if _without(seen.sized, self._grown):
             return part
-        return msgspec.structs.replace(part, seen=msgspec.structs.replace(seen, left=seen.left - growth))
+        return msgspec.structs.replace(part, seen=msgspec.structs.replace(seen, left=self._left(seen)))
 
     def _holds(self, path: str, words: frozenset[str]) -> bool:
         """Whether a module that is remembered holds one of these words, or may."""
@@ -258,3 +259,8 @@ class Again:
             found = text is None or any(f"\0{word}\0" in text or f"\0.{word}\0" in text for word in words)
             self._holding[path, words] = found
         return found
+
+
+def _without(text: str, paths: frozenset[str]) -> bool:
+    """Whether none of the paths is among those of a text."""
+    return not paths or paths.isdisjoint(of_text(text))

@@ -11,7 +11,7 @@ from torchlint.analysis import attributes, exported, functions, imports, instanc
 from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
 from torchlint.analysis.frames import Frame
 from torchlint.analysis.interpret import Interpreter
-from torchlint.analysis.parts import Seen, Told
+from torchlint.analysis.parts import Seen, Told, in_text
 from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.thresholds import ROUNDING, fraction_compared
@@ -20,7 +20,7 @@ from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown
 from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
-from torchlint.findings import NodeRef, StepRef, doubtful
+from torchlint.findings import StepRef, doubtful
 from torchlint.lookups import Lookups
 from torchlint.project import Project
 
@@ -103,9 +103,12 @@ class Entries:
         for key, event, sure in program.thresholds.misplaced():
             program.findings[key] = judge(event, sure)
         self._doubt_what_settings_choose()
+        sound: dict[str, set[int]] = {}
+        for path, node in (_site(key) for key, found in program.findings.items() if not found):
+            sound.setdefault(path, set()).add(node)
         return Told(
             tuple({repr(found): tuple(found) for found in program.findings.values() if found}.values()),
-            frozenset(NodeRef(*_site(key)) for key, found in program.findings.items() if not found),
+            {path: frozenset(nodes) for path, nodes in sound.items()},
             tuple(program.problems),
             frozenset(program.open),
             frozenset().union(*program.open_methods.values()),
@@ -117,10 +120,10 @@ class Entries:
         """What it depends on."""
         asked = self.program.project.lookups
         return Seen(
-            frozenset(asked.loaded),
-            frozenset(asked.sized),
-            frozenset(asked.resolved),
-            frozenset(asked.folders),
+            in_text(asked.loaded),
+            in_text(asked.sized),
+            in_text(asked.resolved),
+            in_text(asked.folders),
             tuple((*query, found) for query, found in asked.mentioning.items()),
             asked.models,
             self.program.reading,

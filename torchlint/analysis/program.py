@@ -158,7 +158,7 @@ class Program:
     def _load(self, path: str) -> ir.Module | None:
         if path not in self.roots:
             # A catalogue of a thousand models is not read whole because one of them is imported.
-            self.reading -= self.project.size(path)
+            self.reading -= self.project.charge(path)
             if self.reading < 0:
                 return None
         try:

@@ -166,26 +166,28 @@ def _module_name(path: str) -> str:
     return os.path.basename(folder) if stem == "__init__" else stem
 
 
-def findings(told: Iterable[Told]) -> tuple[Finding, ...]:
+def findings(told: Sequence[Told]) -> tuple[Finding, ...]:
     """What all files say, each finding once; of two that differ, the certain one."""
     out: dict[tuple[str, NodeRef], Finding] = {}
     plans: dict[NodeRef, list[dict[str, Plan | None]]] = {}
-    sound: set[NodeRef] = set()
     for each in told:
-        sound |= each.sound
         for found in each.found:
             plans.setdefault(found[0].at, []).append({finding.code: finding.plan for finding in found})
             for finding in found:
                 known = out.get((finding.code, finding.at))
                 if known is None or (known.confidence == "likely" and finding.confidence == "certain"):
                     out[finding.code, finding.at] = finding
-    return tuple(_with_others(finding, plans.get(finding.at, ()), sound) for finding in out.values())
+    sound: dict[str, set[int]] = {finding.at.path: set() for finding in out.values()}
+    for each in told:
+        for path in each.sound.keys() & sound.keys():
+            sound[path] |= each.sound[path]
+    return tuple(_with_others(finding, plans.get(finding.at, ()), sound[finding.at.path]) for finding in out.values())
 
 
-def _with_others(finding: Finding, plans: Sequence[dict[str, Plan | None]], sound: set[NodeRef]) -> Finding:
-    """A finding that knows whether all the ways to its place show the same."""
+def _with_others(finding: Finding, plans: Sequence[dict[str, Plan | None]], sound: set[int]) -> Finding:
+    """A finding that knows whether all the ways to its place show the same; on some ways these nodes of its file are sound."""
     alike = all(codes.get(finding.code) == finding.plan for codes in plans)
-    return msgspec.structs.replace(finding, alike=alike and (finding.plan is None or finding.at not in sound))
+    return msgspec.structs.replace(finding, alike=alike and (finding.plan is None or finding.at.node not in sound))
 
 
 def run(
