@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ def check(given: Options) -> int:
     if (options.coverage or options.statistics) and settings.output_format in FOR_SERVERS:
         option = "--coverage" if options.coverage else "--statistics"
         raise UserError(f"{option} and --output-format {settings.output_format} do not go together")
-    with progress_bar(options.no_progress or options.quiet) as progress:
+    with progress_bar(options.no_progress or options.quiet) as progress, _collected_seldom():
         asked: Any = {
             "stdin": stdin,
             "stdin_filename": options.stdin_filename,
@@ -98,6 +99,20 @@ def check(given: Options) -> int:
     if options.exit_zero and not report.incomplete:
         return 0
     return report.exit_code
+
+
+@contextmanager
+def _collected_seldom() -> Iterator[None]:
+    """Look for garbage rarely: nearly all that a run makes stays to its end, and would be gone over again and again."""
+    before = gc.get_threshold()
+    gc.set_threshold(_MANY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+_MANY = 100_000
 
 
 def _gone(number: int, file: str) -> str:

@@ -63,6 +63,8 @@ class Kept(NamedTuple):
 
     def spells_alike(self, files: Mapping[str, Look]) -> bool:
         """Whether no file that imports led to is called otherwise because it now belongs to the run, or no longer does."""
+        if self.files.keys() == files.keys():
+            return True
         known = {os.path.normpath(path) for path in self.outside}
         came = files.keys() - self.files.keys()
         return all(os.path.normpath(path) not in known for path in came) and not any(
@@ -78,7 +80,7 @@ class Keeper:
         contracts = [digest(_content(path)) for path in settings.contracts]
         relevant = settings._replace(output_format="full", baseline=None)  # these come after the findings
         self._key = key(("report", tuple(arguments), os.getcwd(), relevant, contracts, coverage))
-        self._contracts_key = key(("contracts", contracts, settings.tables))
+        self._contracts_key = key((contracts, settings.tables)) + _CONTRACTS
 
     def load(self) -> Kept | None:
         """What is kept, whether or not it still holds."""
@@ -147,7 +149,7 @@ class Keeper:
 
 _Decoded = TypeVar("_Decoded")
 
-_PARTS, _WORDS = "-parts", "-words"
+_PARTS, _WORDS, _CONTRACTS = "-parts", "-words", "-contracts"
 
 
 def names_digest(names: Iterable[str]) -> bytes:

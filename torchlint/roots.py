@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torchlint.analysis.coverage import Observed
     from torchlint.analysis.parts import Part
     from torchlint.analysis.vocabulary import Learned, Vocabulary
-    from torchlint.analysis.whole import Runner
+    from torchlint.analysis.whole import Alone
     from torchlint.findings import Finding
     from torchlint.kept import Keeper
     from torchlint.processes import Looked, Processes
@@ -143,6 +143,10 @@ class _Runner:
         """What these files say, where these files may call a loss and these words lead to one."""
         return self._for(paths).run(paths, roots, words, progress)
 
+    def builders(self, registries: frozenset[str], paths: Sequence[str]) -> frozenset[str]:
+        """Registries of these names, and the functions of the files that take classes out of them."""
+        return self._alone.builders(registries, paths)
+
     def finish(self, *, lowered: bool) -> Looked | None:
         """What other processes looked at, and if need be what they lowered."""
         if self._several is None:
@@ -150,7 +154,7 @@ class _Runner:
         self._several.finish(lowered=lowered)
         return self._several.looked
 
-    def _for(self, paths: Sequence[str]) -> Runner:
+    def _for(self, paths: Sequence[str]) -> Alone | Processes:
         project = self._project
         if self._several is None and self._jobs > 1 and sum(map(project.size, paths)) > _WORTH_PROCESSES:
             from torchlint.processes import Share, processes, shares  # noqa: PLC0415  # multiprocessing

@@ -57,6 +57,32 @@ def test_the_second_run_imports_neither_the_analysis_nor_libcst(tmp_path: Path) 
     assert not modules & slow
 
 
+def test_a_change_imports_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    """What is found elsewhere is told without the rules, and the contracts are read from no TOML."""
+    (tmp_path / "a.py").write_text(BAD, "utf-8")
+    (tmp_path / "b.py").write_text(GOOD, "utf-8")
+    told = lint(tmp_path, "check")[2]
+    slow, interpreter = {"libcst", "rich", "tomllib", "torchlint.rulebook"}, {"torchlint.analysis.interpret"}
+    for more, needed in (("# a comment\n", set()), ("changed = True\n", interpreter)):
+        (tmp_path / "b.py").write_text(GOOD + more, "utf-8")
+        status, modules, output = lint(tmp_path, "check")
+        assert (status, output) == (1, told)
+        assert modules & (slow | interpreter) == needed
+
+
+def test_a_change_leaves_the_words_of_other_files_as_they_are_kept(tree: Tree, torchlint: Run) -> None:
+    folder = tree(PROJECT)
+    torchlint("check")
+    (words,) = (folder / ".torchlint_cache").glob("*-words.kept")
+    (parts,) = (folder / ".torchlint_cache").glob("*-parts.kept")
+    before = words.stat().st_ino, parts.stat().st_ino
+    (folder / "wide.py").write_text("changed = True\n" + PROJECT["wide.py"], "utf-8")
+    torchlint("check")
+    after = words.stat().st_ino, parts.stat().st_ino
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
 def _edit(name: str, before: str, after: str) -> Callable[[Path], object]:
     def change(folder: Path) -> None:
         text = (folder / name).read_text("utf-8")
@@ -161,7 +187,7 @@ def test_a_damaged_entry_is_made_anew(how: str, tree: Tree, torchlint: Run, anal
     assert not analysed
 
 
-@pytest.mark.parametrize("entry", ["parts", "words"])
+@pytest.mark.parametrize("entry", ["parts", "words", "contracts"])
 @pytest.mark.parametrize("how", ["cut off", "another's", None])
 def test_what_is_remembered_of_each_file_may_be_damaged_or_gone(
     entry: str, how: str | None, tree: Tree, torchlint: Run

@@ -42,10 +42,18 @@ NO_WORDS = Words(frozenset(), frozenset())
 
 
 class Learning(msgspec.Struct, frozen=True):
-    """What files bound to losses, as far as some words told: those of the first round's roots that bound any."""
+    """What the first round's roots bound to losses, as far as some words told: where it is more than by the words before."""
 
     known: Words
     learned: dict[str, Learned]
+
+
+class Building(msgspec.Struct, frozen=True):
+    """What took classes out of registries of these names in the files that made them."""
+
+    registries: frozenset[str]
+    paths: tuple[str, ...]
+    builders: frozenset[str]
 
 
 class Round(msgspec.Struct, frozen=True):
@@ -64,6 +72,7 @@ class Memory(msgspec.Struct, frozen=True):
 
     learning: tuple[Learning, ...] = ()
     rounds: tuple[Round, ...] = ()
+    buildings: tuple[Building, ...] = ()
     searches: tuple[tuple[frozenset[str], frozenset[str], tuple[str, ...]], ...] = ()
     modules: dict[str, bytes] = {}
     sizes: dict[str, int] = {}
@@ -115,6 +124,9 @@ class Again:
         self._words: Mapping[str, str] | None = None
         self._holding: dict[tuple[str, frozenset[str]], bool] = {}
         self._learning: list[Learning] = []
+        self._buildings: list[Building] = []
+        self._learned_before: dict[str, Learned] = {}
+        self._learned_now: dict[str, Learned] = {}
         self._rounds: list[Round] = []
         self._between = Lookups()
         self._searches: dict[Query, tuple[str, ...]] = {}
@@ -133,12 +145,14 @@ class Again:
         before = next(iter(self._before.learning[len(self._learning) :][:1]), Learning(NO_WORDS, {}))
         if before.known != NO_WORDS:
             other = known.differing(before.known)
+            self._learned_before |= before.learned
             asked = self._before.rounds[0].roots.intersection(paths)
             still = {path for path in asked - self._changed if not (other and self._holds(path, other))}
         now = self._runner.learned([path for path in paths if path not in still], words)
-        learned = {path: each for path, each in before.learned.items() if path in still} | dict(now)
-        learned = {path: each for path, each in learned.items() if any(each)}
-        self._learning.append(Learning(known, learned))
+        learned = {path: each for path, each in self._learned_before.items() if path in still} | dict(now)
+        more = {path: each for path, each in learned.items() if any(each) and each != self._learned_now.get(path)}
+        self._learned_now |= more
+        self._learning.append(Learning(known, more))
         return learned
 
     def run(
@@ -164,6 +178,16 @@ class Again:
         self.project.lookups = self._between = Lookups()
         return [parts[path] for path in paths]
 
+    def builders(self, registries: frozenset[str], paths: Sequence[str]) -> frozenset[str]:
+        """Registries of these names, and the functions of the files that take classes out of them."""
+        for each in self._before.buildings:
+            if (each.registries, each.paths) == (registries, tuple(paths)) and self._changed.isdisjoint(paths):
+                break
+        else:
+            each = Building(registries, tuple(paths), self._runner.builders(registries, paths))
+        self._buildings.append(each)
+        return each.builders
+
     def memory(self, lowered: Mapping[str, bytes]) -> Memory:
         """What the next run remembers of this one, in which these modules were lowered."""
         self._note_searches()
@@ -177,7 +201,7 @@ class Again:
         sized = set[str]().union(*(of_text(each.sized) for each in seen))
         sizes = {path: self._charge(path) for path in sized}
         searches = tuple((*query, found) for query, found in self._searches.items())
-        return Memory(tuple(self._learning), tuple(self._rounds), searches, modules, sizes)
+        return Memory(tuple(self._learning), tuple(self._rounds), tuple(self._buildings), searches, modules, sizes)
 
     # ---- what has changed
 

@@ -40,15 +40,13 @@ _INNERMOST = re.compile(rb"\([+,]*\)")
 _WORDS = (b"not", b"lambda", b"await", b"if", b"and", b"or")
 _DEEP_CASE = re.compile(rb"^[ \t\f]*case\b(?:[^\[({\n]*[\[({]){2}", re.MULTILINE)
 
-_TOKEN = re.compile(
-    r"""
+_TOKEN = r"""
     (?P<skip>[rbuft]{0,2}(?:'''(?:[^\\]|\\.)*?(?:'''|\Z)|\"\"\"(?:[^\\]|\\.)*?(?:\"\"\"|\Z)
         |'(?:[^\\\n']|\\.)*(?:'|$)|"(?:[^\\\n"]|\\.)*(?:"|$)) | \#[^\n]* | \\\r?\n | [0-9][\w.]*)
     | (?P<word>\w+) | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<end>[,;]) | (?P<line>\r\n?|\n)
     | (?P<link>\*\*|//|<<|>>|->|[<>=!]=|[.+\-*/%@&|^<>~!])
-    """,
-    re.VERBOSE | re.DOTALL | re.MULTILINE | re.IGNORECASE,
-)
+    """  # compiled when first needed
+_VERBOSE = re.VERBOSE | re.DOTALL | re.MULTILINE | re.IGNORECASE
 _LINK_WORDS = frozenset(("not", "lambda", "await", "if", "and", "or", "in", "is"))
 
 
@@ -91,7 +89,7 @@ def _scan(text: str) -> TooDeep | None:
     in_case = start = True
     links = [0]  # on each open level: links since the last comma …
     below = [0]  # … and the highest chain inside its operands
-    for token in _TOKEN.finditer(text):
+    for token in re.finditer(_TOKEN, text, _VERBOSE):
         kind = token.lastgroup
         if kind == "skip":
             line += token.group().count("\n")

@@ -51,6 +51,12 @@ class Alone:
                 parts.append(self.one(path, roots, words))
         return parts
 
+    def builders(self, registries: frozenset[str], paths: Sequence[str]) -> frozenset[str]:
+        """Registries of these names, and the functions of the files that take classes out of them."""
+        from torchlint.analysis.registries import builders  # noqa: PLC0415  # as below
+
+        return builders(registries, modules(self.project, paths))
+
     def one(self, path: str, roots: frozenset[str], words: Vocabulary) -> Part:
         """What a file says."""
         from torchlint.analysis.entries import Entries  # noqa: PLC0415  # a run that remembers all needs no interpreter
@@ -82,6 +88,7 @@ class Runner(Protocol):
     def run(
         self, paths: Sequence[str], roots: frozenset[str], words: Vocabulary, progress: Callable[[str], None]
     ) -> list[Part]: ...
+    def builders(self, registries: frozenset[str], paths: Sequence[str]) -> frozenset[str]: ...
 
 
 def modules(project: Project, paths: Iterable[str]) -> list[ir.Module]:
@@ -98,8 +105,9 @@ def modules(project: Project, paths: Iterable[str]) -> list[ir.Module]:
 class Callers:
     """Looks for the files that call into what the runs so far left open. `roots` grow by what is found."""
 
-    def __init__(self, project: Project, roots: frozenset[str], words: Vocabulary) -> None:
+    def __init__(self, project: Project, runner: Runner, roots: frozenset[str], words: Vocabulary) -> None:
         self.project = project
+        self.runner = runner
         self.roots = roots
         self.vocabulary = words
         self._open: set[str] = set()
@@ -126,10 +134,8 @@ class Callers:
         if not wanted and not packages:
             return []
         if named := {registry for name in wanted for registry in self._registered.get(name, ())}:
-            from torchlint.analysis import registries  # noqa: PLC0415  # as above
-
             # Who holds an object that a registry made calls methods of it, and never names its class.
-            wanted |= registries.builders(frozenset(named), modules(self.project, sorted(self._registries)))
+            wanted |= self.runner.builders(frozenset(named), sorted(self._registries))
             self.vocabulary.read(self._methods)
         self._sought |= wanted
         names = frozenset(map(_module_name, self.roots))
@@ -197,7 +203,7 @@ def run(
     todo = sorted(roots)
     words = Vocabulary(word.decode() for word in project.contracts.loss_words())
     words.learn_all(lambda known: runner.learned(todo, known))
-    callers = Callers(project, frozenset(roots), words)
+    callers = Callers(project, runner, frozenset(roots), words)
     told: list[Told] = []
     for _ in range(_ROUNDS):
         now = [part.told for part in runner.run(todo, callers.roots, callers.vocabulary, progress)]
