@@ -113,6 +113,7 @@ def _collected_seldom() -> Iterator[None]:
 
 
 _MANY = 100_000
+"""Objects that come before garbage is looked for among them."""
 
 
 def _gone(number: int, file: str) -> str:

@@ -26,6 +26,7 @@ _MOST_BELOW = 200
 """In a folder, and so many below each other in it, so many modules are searched for a name that it gives."""
 
 _STEP = 4096
+"""The bytes to which the sizes of imported modules are rounded up."""
 
 _IMPORT_LINE = re.compile(r"^[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
 _WORD = re.compile(r"\w+")
