@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -156,10 +157,15 @@ def call_now(
     definition = function.node
     program = run.program
     name = definition.name if isinstance(definition, ir.FunctionDef) else "<lambda>"
-    if run.fuel <= 0 or len(run.stack) >= MAX_DEPTH or run.stack.count(definition) > 1:
+    needed = at is not None
+    if (
+        run.fuel <= 0
+        or len(run.stack) >= MAX_DEPTH
+        or run.stack.count(definition) > 1
+        or (at is not None and _goes_on_and_on(run.frame, at))
+    ):
         run.not_run(definition)
         return Unknown(f"result of {name}", invoke.source(args))
-    needed = at is not None
     if not quiet and cannot_succeed(definition, args, function.receiver is not None):
         return Unknown(f"call of {name} with missing arguments")
     at = at or run.ref(node)
@@ -199,6 +205,14 @@ def call_now(
     if isinstance(receiver, Instance) and receiver.id in program.standins:
         result = standins.told(run, result, program.standins[receiver.id])
     return handed(result, StepRef(at, f"returned by `{name}`"))
+
+
+def _goes_on_and_on(frame: Frame, at: NodeRef) -> bool:
+    """Whether a call that was put off lies so deep in others, or in itself: the stack does not show where it began."""
+    key = frame.key
+    if sum(isinstance(part, str) for part in key) > MAX_DEPTH:
+        return True
+    return sum(pair == (at.path, at.node) for pair in pairwise(key)) > 1
 
 
 def _decorated(run: Interpreter, frame: Frame, function: Function, definition: ir.FunctionDef) -> None:
