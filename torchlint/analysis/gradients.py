@@ -54,8 +54,18 @@ def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
         # Behind a loss it hides that nothing learns; anywhere else the gradient is wanted at this place, and goes on by hand.
         return first.cut if isinstance(first, Tensor) and first.kind == "loss" else None
     if bound.op.gradient == "keep":
-        return first.cut if isinstance(first, Tensor) and not attached(bound, part) else None
+        cut = first.cut if isinstance(first, Tensor) and not attached(bound, part) else None
+        return cut if cut is not None else _cut_of_choice(bound)
     cuts = [cut_here(each, bound.name, at) for each in parts]
+    return cuts[0] if None not in cuts else None
+
+
+def _cut_of_choice(bound: Bound) -> Cut | None:
+    """Where the gradient of what chooses between two values was cut off, if nothing learns through the values themselves."""
+    choice, values = bound.named.get("condition"), [bound.named.get(name) for name in ("input", "other")]
+    if choice is None or any(value is None or may_learn(value) for value in values):
+        return None
+    cuts = [part.cut if isinstance(part, Tensor) and not part.attached else None for part in alternatives(choice)]
     return cuts[0] if None not in cuts else None
 
 

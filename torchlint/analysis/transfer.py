@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,7 +82,20 @@ def by_table(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
                 out.append((_kept(bound, part, shape, at), guard))
             else:
                 out.append((made(bound, result, shape, at, layer, part), guard))
-    return either(out)
+    return _joined(bound, sources(run, bound), either(out)) if op.shape == "cat" else either(out)
+
+
+def _joined(bound: Bound, parts: Sequence[Value], joined: Value) -> Value:
+    """What several tensors are together: side by side they share the first dimension, one behind the other they are many."""
+    given = bound.option("dim", 0)
+    dim = 0 if given is None else shapes.const_int(given)
+    if dim is None or (dim < 0 and (shape := shapes.shape_of(joined)) is not None and shape.rank == -dim):
+        return joined
+    flags = {"many": len(parts) > 1} if dim == 0 else {"batched": any(map(is_batch, parts))}
+    return either(
+        (msgspec.structs.replace(part, **flags) if isinstance(part, Tensor) and any(flags.values()) else part, guard)
+        for part, guard in guarded(joined)
+    )
 
 
 def _listed(run: Interpreter, bound: Bound) -> Bound:

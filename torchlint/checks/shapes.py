@@ -281,7 +281,9 @@ def softmax_wrong_dim(call: LossCall) -> Iterator[Verdict]:
     if not parts or (accepted and not all(part.kind in accepted for part in parts)):
         return
     target = _some_tensor(call, "target")
-    if all(_over_batch(part) for part in parts) and not (target.dim == 0 and target.kind in _DISTRIBUTIONS):
+    targets = call.tensors("target")
+    labelled = _counts_classes(call) and bool(targets) and all(map(_is_label_row, targets))
+    if all(_over_batch(part, labelled) for part in parts) and not (target.dim == 0 and target.kind in _DISTRIBUTIONS):
         note = (
             "each class competes with itself over the samples of the batch, and the classes of a sample do not compete"
         )
@@ -294,10 +296,23 @@ def softmax_wrong_dim(call: LossCall) -> Iterator[Verdict]:
 _DISTRIBUTIONS: frozenset[str] = frozenset({"simplex", "log_simplex"})
 
 
-def _over_batch(part: Tensor) -> bool:
-    """Whether a softmax over dimension 0 was taken of scores for a fixed number of classes, one row for each sample."""
+def _is_label_row(part: Tensor) -> bool:
+    """Whether a target is one label for each sample of a batch: not the numbers of the samples themselves."""
+    read = part.dtype == "int" and not part.activation  # by no operation such as `arange`
+    return read and part.batched and _row_as_made(part)
+
+
+def _over_batch(part: Tensor, labelled: bool) -> bool:
+    """Whether a softmax over dimension 0 was taken of scores for a fixed number of classes, one row for each sample.
+
+    Where each sample has one label, what is compared with them has a row of scores for each sample, however many classes.
+    """
     shape = part.shape
-    if part.kind not in _DISTRIBUTIONS or part.dim != 0 or shape is None or not part.attached:
+    if part.kind not in _DISTRIBUTIONS or part.dim != 0 or not part.attached:
+        return False
+    if labelled and part.batched and (shape is None or shape.open or len(shape.dims) == 2):
+        return shape is None or shape.dims[-1:] != (1,)
+    if shape is None:
         return False
     classes = shape.dims[-1] if shape.dims else None
     # A square may hold the likeness of each sample to each other one, which competes in both directions.
