@@ -549,6 +549,8 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         return a if b.kind == "unknown" else b  # a loop that fills it is taken to run
     if a.kind != b.kind or a.dim != b.dim or a.holder != b.holder or a.attached != b.attached or a.negated != b.negated:
         return None
+    if a.kind == "loss" and a.attached and (a.cut is None) is not (b.cut is None):
+        return None  # a sum, of which one way adds a term without a gradient
     return Tensor(
         kind=a.kind,
         activation=a.activation or b.activation,

@@ -7,8 +7,8 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from torchlint.analysis.calls import Event, LossCall, OpCall
-from torchlint.analysis.values import Lazy, Tensor, Trail, Value, computed
+from torchlint.analysis.calls import Backward, Event, LossCall, OpCall
+from torchlint.analysis.values import Lazy, Tensor, Trail, Value, alternatives, computed
 from torchlint.diagnostics import Confidence
 from torchlint.findings import AnyPlan, Finding, NodeRef, StepRef, doubtful
 
@@ -104,7 +104,7 @@ def judge(event: Event, sure: bool = True) -> list[Finding]:
     """All findings of all checks on an event; likely at most, if the event is not `sure`."""
     _load()
     findings = _judged(event)
-    if isinstance(event, LossCall):
+    if isinstance(event, (LossCall, Backward)):
         findings += _possible(event, {finding.code for finding in findings} | _HARMLESS)
     if sure:
         return findings
@@ -121,31 +121,46 @@ def _judged(event: Event) -> list[Finding]:
     ]
 
 
-def _possible(call: LossCall, known: set[str]) -> list[Finding]:
-    """What would be wrong if one of an argument's possibilities were all of it. Computes nothing lazy that no check asked for."""
+def _possible(event: LossCall | Backward, known: set[str]) -> list[Finding]:
+    """What would be wrong if one possibility of a value were all of it. Computes nothing lazy that no check asked for."""
     found: dict[str, Finding] = {}
-    for name, value in call.args.items():
-        parts = [part for part in computed(value) if not isinstance(part, Lazy)]
-        if len(parts) < 2:
-            continue
-        judged = [_judged(msgspec.structs.replace(call, args={**call.args, name: part})) for part in parts]
+    for ways in _ways(event):
+        judged = [_judged(way) for _, way in ways]
         for findings in judged:
             for finding in findings:
                 code = finding.code
                 right = [
-                    part for part, each in zip(parts, judged, strict=True) if all(other.code != code for other in each)
+                    part
+                    for (part, _), each in zip(ways, judged, strict=True)
+                    if all(other.code != code for other in each)
                 ]
                 if right and code not in known:
-                    found.setdefault(code, doubtful(finding, _otherwise(call, right)))
+                    found.setdefault(code, doubtful(finding, _otherwise(event, right)))
     return list(found.values())
 
 
-def _otherwise(call: LossCall, right: Sequence[Value]) -> StepRef:
+def _ways(event: LossCall | Backward) -> Iterator[list[tuple[Value, LossCall | Backward]]]:
+    """For each value with several possibilities: each of them, and the event as if there were no other."""
+    if isinstance(event, Backward):
+        parts = alternatives(event.value)
+        if len(parts) == len(event.cuts) > 1:
+            cuts = zip(parts, event.cuts, strict=True)
+            yield [(part, msgspec.structs.replace(event, value=part, cuts=(cut,))) for part, cut in cuts]
+        return
+    for name, value in event.args.items():
+        known = [part for part in computed(value) if not isinstance(part, Lazy)]
+        if len(known) > 1:
+            yield [(part, msgspec.structs.replace(event, args={**event.args, name: part})) for part in known]
+
+
+def _otherwise(event: Event, right: Sequence[Value]) -> StepRef:
     """What a finding depends on: that the value is not one of these possibilities."""
     for part in right:
         if isinstance(part, Tensor) and part.trail is not None:
             return StepRef(part.trail.step.at, "it depends on the way taken: from here comes what is right")
-    return StepRef(call.at, "it depends on the way taken: nothing is known of another one")
+    if isinstance(event, Backward):
+        return StepRef(event.at, "it depends on the way taken: another one is right")
+    return StepRef(event.at, "it depends on the way taken: nothing is known of another one")
 
 
 def _finding(code: str, event: Event, verdict: Verdict) -> Finding:
