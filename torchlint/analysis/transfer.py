@@ -11,6 +11,7 @@ from torchlint.analysis import arithmetic, dtypes, gradients, iteration, reshape
 from torchlint.analysis.dtypes import Number
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
+    TOO_MANY,
     UNKNOWN,
     Const,
     Container,
@@ -148,7 +149,7 @@ def _origin(bound: Bound, part: Value) -> Value | None:
     if bound.op.gives not in ("keep", "join") or bound.op.id.startswith("clamp"):
         return None
     if not isinstance(part, Tensor):
-        return part if part is not UNKNOWN else None
+        return part if part is not UNKNOWN and part is not TOO_MANY else None
     return part if part.origin is None and part.kind == "unknown" else part.origin
 
 
