@@ -28,7 +28,7 @@ LEARNS = ("backward", "manual_backward")
 
 
 def loss_words() -> frozenset[bytes]:
-    """The last part of every loss's name in the rulebook's contracts, without parsing TOML, which takes 20 ms.
+    """The last part of every loss's and trainer's name in the rulebook's contracts, without parsing TOML, which takes 20 ms.
 
     A name too many does no harm: it costs the analysis of a file.
     """
@@ -41,7 +41,7 @@ def loss_words() -> frozenset[bytes]:
                     tables = (b"\n" + file.read()).split(b"\n[")
             except OSError as error:
                 raise RulebookError(f"{error.filename}: cannot be read: {error.strerror}") from error
-            losses = b"".join(table for table in tables if table.startswith(b"loss."))
+            losses = b"".join(table for table in tables if table.startswith((b"loss.", b"trainer.")))
             quoted = losses.replace(b"'", b'"').split(b'"')[1::2]
             words.update(each.rpartition(b".")[2] for each in quoted if b"." in each)
     return frozenset(words)

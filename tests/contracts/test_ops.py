@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.test_losses import resolve
-from torchlint.contracts import KINDS, ContractError, Kind, Op, Tables, merge, tables_from
+from torchlint.contracts import KINDS, ContractError, Kind, Op, Tables, index, merge, tables_from
 from torchlint.rulebook import load_contracts
 
 torch = pytest.importorskip("torch")
@@ -553,10 +553,8 @@ def test_every_layer_of_torch_is_known() -> None:
 
 
 def test_a_named_table_is_put_in() -> None:
-    contracts = merge(
-        [tables_from({"kinds": {"k": {"raw": "raw"}}, "op": {"f": {"functions": ["a.f"], "gives": "k"}}}, "x")]
-    )
-    assert contracts.op_functions["a.f"].gives == {"raw": "raw"}
+    table = tables_from({"kinds": {"k": {"raw": "raw"}}, "op": {"f": {"functions": ["a.f"], "gives": "k"}}}, "x")
+    assert index(merge([table])).op_functions["a.f"].gives == {"raw": "raw"}
 
 
 @pytest.mark.parametrize(
