@@ -122,10 +122,13 @@ def count_steps(recorder: Recorder, limits: Limits | None) -> Callable[[], None]
 
 def count_backwards(recorder: Recorder, limits: Limits | None, patches: Patches) -> None:
     """Count the calls of backward()."""
+    turns = recorder.backwards
 
     def counted(original: Callable[..., Any]) -> Callable[..., Any]:
         def backward(*args: Any, **kwargs: Any) -> Any:
-            recorder.learns(args[0])
+            turns.count += 1
+            if turns.count >= turns.following:
+                recorder.learns(args[0])
             result = original(*args, **kwargs)
             if limits is not None:
                 limits.backward(recorder.backwards.count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, ref
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
@@ -35,7 +35,8 @@ class Watched(NamedTuple):
 class _Optimizer:
     """What was seen of the steps of one optimizer. Numbers stay on their device until all are read."""
 
-    def __init__(self, spot: Spot, name: str, every: int) -> None:
+    def __init__(self, of: ReferenceType[Any], spot: Spot, name: str, every: int) -> None:
+        self.of = of
         self.spot = spot
         self.name = name
         self.turns = Turns(every)
@@ -54,7 +55,8 @@ class Progress:
     def __init__(self, every: int, *, values: bool) -> None:
         self.every = every
         self.values = values
-        self.optimizers: WeakKeyDictionary[Any, _Optimizer] = WeakKeyDictionary()
+        self.optimizers: dict[int, _Optimizer] = {}
+        """By their ids, which those that are gone leave to others."""
         self.all: list[_Optimizer] = []
         self.under_way: dict[int, _Optimizer] = {}
         """By the ids of their optimizers, those whose step is looked at now."""
@@ -67,14 +69,16 @@ class Progress:
             with unseen():
                 self.losses.append((step, to_host(loss.detach().double())))
 
-    def before(self, optimizer: Any, spot: Callable[[], Spot]) -> None:
-        """Called before each step."""
-        seen = self.optimizers.get(optimizer)
-        if seen is None:
-            seen = self.optimizers[optimizer] = _Optimizer(spot(), f"{type(optimizer).__name__}.step", self.every)
-            self.all.append(seen)
-        if not seen.turns.due():
-            return
+    def meet(self, optimizer: Any, spot: Spot) -> _Optimizer:
+        """Begin to watch an optimizer, at its first step."""
+        seen = _Optimizer(ref(optimizer), spot, f"{type(optimizer).__name__}.step", self.every)
+        self.optimizers[id(optimizer)] = seen
+        self.all.append(seen)
+        seen.turns.due()
+        return seen
+
+    def before(self, seen: _Optimizer, optimizer: Any) -> None:
+        """Called before each step that is looked at."""
         self.under_way[id(optimizer)] = seen
         seen.before = None
         if self.values and self._probes_at(seen.turns.count):

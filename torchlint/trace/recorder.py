@@ -162,7 +162,12 @@ class Recorder:
                     site = self._site(frame, loss, original, names, args)
                     if site.code is frame.f_code:
                         near[frame.f_lasti] = site
-                if site.turns.due() or not site.knows(args, kwargs):
+                turns = site.turns
+                turns.count += 1
+                due = turns.count >= turns.following
+                if due:
+                    turns.take()
+                if due or not site.knows(args, kwargs):
                     pending = self.before(site, names, args, kwargs)
             except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
                 self.fail(error)
@@ -272,8 +277,9 @@ class Recorder:
             self.fail(error)
 
     def learns(self, loss: torch.Tensor) -> None:
-        """Look at a loss that `backward()` is about to be called on; a site is made of it only if it is wrong."""
-        if not self.backwards.due() or not self.on:
+        """Look at a loss that `backward()` is about to be called on, whose turn it is; it is a site only if it is wrong."""
+        self.backwards.take()
+        if not self.on:
             return
         try:
             self.progress.backward(self.step, loss)
@@ -290,11 +296,21 @@ class Recorder:
 
     def begins(self, optimizer: Any, *_: Any) -> None:
         """Called before each step of an optimizer."""
-        if self.on:
-            try:
-                self.progress.before(optimizer, self._here)
-            except Exception as error:  # noqa: BLE001
-                self.fail(error)
+        if not self.on:
+            return
+        try:
+            seen = self.progress.optimizers.get(id(optimizer))
+            if seen is not None and seen.of() is optimizer:
+                turns = seen.turns
+                turns.count += 1
+                if turns.count < turns.following:
+                    return
+                turns.take()
+            else:
+                seen = self.progress.meet(optimizer, self._here())
+            self.progress.before(seen, optimizer)
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
 
     def ends(self, optimizer: Any, *_: Any) -> None:
         """Called after each step of an optimizer."""

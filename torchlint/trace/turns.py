@@ -4,7 +4,11 @@ from __future__ import annotations
 
 
 class Turns:
-    """Counts calls. The first `every` are due, then the 1st, 2nd, 4th, 8th ... of the rest."""
+    """Counts calls. The first `every` are due, then the 1st, 2nd, 4th, 8th ... of the rest.
+
+    What happens at every step of a program counts by itself, since a call of Python's costs the most there: it adds one to
+    `count`, which is due if it has come to `following`, and then calls `take`.
+    """
 
     __slots__ = ("count", "every", "following")
 
@@ -15,9 +19,13 @@ class Turns:
 
     def due(self) -> bool:
         """Count a call; whether it is to be looked at. Threads that count at once only shift who is."""
-        self.count = count = self.count + 1
-        if count < self.following:
+        self.count += 1
+        if self.count < self.following:
             return False
-        rest = count - self.every
-        self.following = count + 1 if rest <= 0 else self.every + 2 * rest
+        self.take()
         return True
+
+    def take(self) -> None:
+        """Look at this call: which is the next?"""
+        rest = self.count - self.every
+        self.following = self.count + 1 if rest <= 0 else self.every + 2 * rest
