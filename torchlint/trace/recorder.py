@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-from torch.compiler import is_compiling
+from torch.compiler import is_compiling, is_dynamo_compiling
 
 from torchlint.contracts import Loss
 from torchlint.trace.graphs import judge_backward, reaches_parameter
@@ -66,6 +66,8 @@ class Site:
         self.turns = Turns(every)
         self.examined = 0
         self.shapes: list[list[torch.Size]] = []
+        self.last: object = None
+        """The shape of the first tensor of the last call whose shapes were compared: with it, others seldom come."""
         self.calls: list[Call] = []
         self.looks: list[Looks] = []
         self.found: dict[tuple[str | None, str], Found] = {}
@@ -148,11 +150,12 @@ class Recorder:
         """A function that does what `original` does and records its calls. `names` are its parameters in order."""
         inside = self.inside
         near: dict[int, Site] = {}  # the last site at each instruction of the user's that calls this directly
+        first = int(names[0] == "self")
 
         def call(*args: Any, **kwargs: Any) -> Any:
             # Most calls are only counted. Between a step's large operations the memory behind this code is cold, so
             # that each thing that it touches takes far longer than in a loop of its own: it touches few.
-            if is_compiling() or not self.on or (inside and get_ident() in inside):
+            if is_dynamo_compiling() or not self.on or (inside and get_ident() in inside):
                 return original(*args, **kwargs)
             pending = None
             try:
@@ -167,8 +170,11 @@ class Recorder:
                 due = turns.count >= turns.following
                 if due:
                     turns.take()
-                if due or not site.knows(args, kwargs):
-                    pending = self.before(site, names, args, kwargs)
+                shape = getattr(args[first], "shape", None) if len(args) > first else None
+                if (due or shape is None or shape != site.last) and not is_compiling():
+                    site.last = shape
+                    if due or not site.knows(args, kwargs):
+                        pending = self.before(site, names, args, kwargs)
             except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
                 self.fail(error)
             thread = get_ident()
