@@ -11,6 +11,7 @@ Python has to learn again which code is hot: so each block begins with steps tha
 from __future__ import annotations
 
 import gc
+import math
 import os
 import statistics
 import time
@@ -154,7 +155,7 @@ def _ratios(taken: list[tuple[float, float]]) -> list[float]:
 def _error(taken: list[tuple[float, float]]) -> float:
     """The standard error of the ratios' median, from their quartiles, which single outliers do not move."""
     low, _, high = statistics.quantiles(_ratios(taken))
-    return 1.2533 * (high - low) / 1.349 / float(len(taken)) ** 0.5
+    return 1.2533 * (high - low) / 1.349 / math.sqrt(len(taken))
 
 
 def main() -> None:
