@@ -79,25 +79,25 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     if role is None or not 0 < len(near) <= _MOST_NEAR or not is_orphan(run, function):
         return None
     use = _use(run, function, param)
-    base = _missingclass_of(run, function, param)
+    base = _missing_class(run, function, param)
     if not use.calls and base is None:
         return None
     if role == "loss" and any(call.positional is None or call.positional < _OWN_ARGUMENTS for call in use.calls):
         return None
-    fitting = [
+    found = [
         (each, cls)
         for each in near
         if (cls := class_of(run, each)) is not None
         and _fits(run, cls, use)
-        and (_is_module(cls) if base is None else _inherits(cls, base))
+        and (_is_module(cls) if base is None else base in _named_bases(cls))
     ]
     # Beside what is built in sight, the rest is left over.
-    fitting = [(each, cls) for each, cls in fitting if each.built] or fitting
-    if not 0 < len(fitting) <= (1 if role == "loss" else MOST):
+    found = [(each, cls) for each, cls in found if each.built] or found
+    if not 0 < len(found) <= (1 if role == "loss" else MOST):
         return None
-    names = " or ".join(f"`{each.name}`" for each, _ in fitting)
+    names = " or ".join(f"`{each.name}`" for each, _ in found)
     step = StepRef(NodeRef(function.path, param.id), f"`{param.name}` is {names}: nothing else here fits its use")
-    return objects(run, [cls for _, cls in fitting], step, param)
+    return objects(run, [cls for _, cls in found], step, param)
 
 
 def is_model_name(name: str) -> bool:
@@ -119,7 +119,7 @@ def objects(run: Interpreter, classes: Sequence[Class], step: StepRef, node: ir.
     return union([part for cls in classes for part in _made(run, cls, step, node)])
 
 
-def _missingclass_of(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
+def _missing_class(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
     """The class that a parameter is said to be of, by the last part of its name, if its code is not there."""
     said = param.annotation
     if not isinstance(said, (ir.Name, ir.Attribute)):
@@ -133,11 +133,6 @@ def _missingclass_of(run: Interpreter, function: Function, param: ir.Parameter) 
 def _is_ours(run: Interpreter, value: Extern, function: Function) -> bool:
     """Whether a name that leads out of sight is one of a package of the project."""
     return run.program.project.absolute(value.name.partition(".")[0], function.path) is not None
-
-
-def _inherits(cls: Class, base: str) -> bool:
-    """Whether a class, or one that it inherits from, names a class of this name as its base."""
-    return base in _named_bases(cls)
 
 
 def _may_play(role: Role, model: Model, function: Function) -> bool:
