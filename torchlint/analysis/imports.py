@@ -82,8 +82,7 @@ def _member(run: Interpreter, path: str, name: str) -> Value:
     submodule = run.program.project.member(path, name)
     if submodule is not None and submodule != path:
         return ModuleValue(submodule)
-    if info.ir is None and name.isidentifier() and not path.endswith(".py"):
-        # A package whose `__init__.py` is not there, which imports the name from one of its modules.
+    if info.ir is None and name.isidentifier() and _lacks_init(path):  # it imports the name from one of its modules
         defining = run.program.project.defining(path, name)
         if len(defining) == 1:
             return member(run, defining[0], name)
@@ -101,12 +100,15 @@ def settle(run: Interpreter, value: Value, path: str) -> Value:
         return Extern(run.program.canonical(f"{owner.name}.{value.name}"))
     if isinstance(owner, ModuleValue):
         found = member(run, owner.path, value.name)
-        if isinstance(found, Unknown) and value.module and not owner.path.endswith((".py", ".pyw", ".ipynb")):
-            return Extern(
-                run.program.canonical(f"{value.module}.{value.name}")
-            )  # of an `__init__.py` that is not there
+        if isinstance(found, Unknown) and value.module and _lacks_init(owner.path):
+            return Extern(run.program.canonical(f"{value.module}.{value.name}"))
         return found
     return UNKNOWN
+
+
+def _lacks_init(path: str) -> bool:
+    """Whether a module's path is a folder: a package whose `__init__.py` is not there."""
+    return not path.endswith((".py", ".pyw", ".ipynb"))
 
 
 def can_wait(run: Interpreter, path: str) -> bool:
