@@ -126,9 +126,8 @@ def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node
     slot = run.program.slot(part, name)
     if slot is not None:
         return narrow(run.heap.read(slot)[SLOT], run.heap.assumed)
-    op = run.contracts.op_methods.get(name)
-    if op is not None and name in ("T", "mT") and part.source == "batch":  # nothing else has them
-        return operate.apply(run, operate.bind(op, f".{name}", (part,), {}, {}), node)
+    if name in ("T", "mT") and part.source == "batch":  # nothing else has them
+        return operate.apply(run, operate.bind(run.contracts.op_methods[name], f".{name}", (part,), {}, {}), node)
     return _unseen_attribute(part, name)
 
 

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import comparisons, containers, ir, iteration, shapes, special, transfer, wording
+from torchlint.analysis import comparisons, containers, ir, shapes, special, transfer, wording
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, OpCall
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.thresholds import ROUNDING
 from torchlint.analysis.values import (
     UNKNOWN,
     Const,
-    Container,
-    Items,
     Layer,
     Lazy,
     Tensor,
     Tuple,
     Value,
-    alternatives,
     either,
     guarded,
     is_batch,
@@ -138,22 +135,7 @@ def _transfer(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
         return Tuple((values, indices))
     result = transfer.by_table(run, bound, at, layer)
     refused = run.frame.training and layer is not None and _refuses_one(bound, layer)
-    return _of_many(result) if refused or _gathers(run, bound) else result
-
-
-def _gathers(run: Interpreter, bound: Bound) -> bool:
-    """Whether rows are joined that are never one alone: those of all batches that a loop fills a list with, or of two batches."""
-    dim = bound.option("dim", 0)
-    if bound.op.shape != "cat" or (dim is not None and shapes.const_int(dim) != 0):
-        return False
-    parts = alternatives(bound.input)
-    return all(isinstance(part, (Items, Container, Tuple)) and _holds_two(run, part) for part in parts)
-
-
-def _holds_two(run: Interpreter, part: Value) -> bool:
-    """Whether there are two batches at least in a sequence: of one that a loop fills it is taken for granted."""
-    known = iteration.iterate(run, part)[1]
-    return sum(map(is_batch, known)) > 1 if known is not None else not isinstance(part, Tuple)
+    return _of_many(result) if refused else result
 
 
 _NORMALISES_BATCH = re.compile(r"torch\.nn\.(?:Lazy|Sync)?BatchNorm(\dd)?$")

@@ -83,20 +83,34 @@ def by_table(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
                 out.append((_kept(bound, part, shape, at), guard))
             else:
                 out.append((made(bound, result, shape, at, layer, part), guard))
-    return _joined(bound, sources(run, bound), either(out)) if op.shape == "cat" else either(out)
+    return _joined(run, bound, sources(run, bound), either(out)) if op.shape == "cat" else either(out)
 
 
-def _joined(bound: Bound, parts: Sequence[Value], joined: Value) -> Value:
+def _joined(run: Interpreter, bound: Bound, parts: Sequence[Value], joined: Value) -> Value:
     """What several tensors are together: side by side they share the first dimension, one behind the other they are many."""
     given = bound.option("dim", 0)
     dim = 0 if given is None else shapes.const_int(given)
     if dim is None or (dim < 0 and (shape := shapes.shape_of(joined)) is not None and shape.rank == -dim):
         return joined
-    flags = {"many": len(parts) > 1} if dim == 0 else {"batched": any(map(is_batch, parts))}
+    flags = (
+        {"many": len(parts) > 1 or _are_several(run, bound.input)}
+        if dim == 0
+        else {"batched": any(map(is_batch, parts))}
+    )
     return either(
         (msgspec.structs.replace(part, **flags) if isinstance(part, Tensor) and any(flags.values()) else part, guard)
         for part, guard in guarded(joined)
     )
+
+
+def _are_several(run: Interpreter, tensors: Value) -> bool:
+    """Whether a sequence holds two tensors at least: of one that a loop fills it is taken for granted."""
+
+    def in_one(part: Value) -> bool:
+        known = iteration.iterate(run, part)[1]
+        return len(known) > 1 if known is not None else not isinstance(part, Tuple)
+
+    return all(isinstance(part, (Items, Container, Tuple)) and in_one(part) for part in alternatives(tensors))
 
 
 def _listed(run: Interpreter, bound: Bound) -> Bound:
