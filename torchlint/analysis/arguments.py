@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from torchlint.analysis.values import UNKNOWN, Test, Value, narrow
+from torchlint.analysis.values import UNKNOWN, Spread, Test, Value, narrow, union
 
 
 class Args:
@@ -48,3 +48,18 @@ class Args:
     def behind(self, *before: Value) -> Args:
         """The same arguments with others in front."""
         return Args([*before, *self.positional], self.keywords, self.rest, self.others)
+
+    def spread(self) -> tuple[int, Spread] | None:
+        """The first argument that is a list of unknown length, `*items`, and its place."""
+        found = ((index, value) for index, value in enumerate(self.positional) if isinstance(value, Spread))
+        return next(found, None)
+
+    def with_items(self, place: int, items: Sequence[Value]) -> Args:
+        """The same arguments with these in the place of a list that was spread."""
+        positional = (*self.positional[:place], *items, *self.positional[place + 1 :])
+        return Args(positional, self.keywords, self.rest, self.others)
+
+    def with_any_number(self, place: int) -> Args:
+        """The same arguments with any number of a list's items in the place of it, and of what stands behind."""
+        behind = [value.element if isinstance(value, Spread) else value for value in self.positional[place:]]
+        return Args(self.positional[:place], self.keywords, union(behind), self.others)

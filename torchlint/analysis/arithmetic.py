@@ -32,6 +32,9 @@ UNIT: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot", "class_i
 
 FRACTIONS: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot"})
 
+PARAMETER = "nn.Parameter"
+"""How users call what a model learns outside its layers."""
+
 _SMALL = 1e-2
 """A constant added this side of zero is there against log(0), not to change the kind."""
 
@@ -153,7 +156,16 @@ def _operator_kind(op: str, a: Value, b: Value) -> tuple[Kind, Value]:
     kind_a, kind_b = kind_of(a), kind_of(b)
     if "loss" in (kind_a, kind_b) and op in "+-*/":
         return "loss", a if kind_a == "loss" else b
+    if op in "+-*/" and kind_a == "raw" and _is_learned(b):
+        return "raw", a
+    if op in "+-*" and kind_b == "raw" and _is_learned(a):
+        return "raw", b
     return _of_tensors(op, kind_a, kind_b), a
+
+
+def _is_learned(part: Value) -> bool:
+    """Whether a value is a parameter of a model, which may become any number: scores that it scales or shifts stay scores."""
+    return isinstance(part, Tensor) and part.kind == "unknown" and part.activation == PARAMETER
 
 
 def _with_number(op: str, kind: Kind, number: float) -> Kind:
@@ -208,7 +220,7 @@ def _of_tensors(op: str, a: Kind, b: Kind) -> Kind:
             return "class_index" if pair <= {"class_index", "one_hot"} else "probability"
         if pair <= {*UNIT, "nonnegative"}:
             return "nonnegative"
-        if pair == {"raw"}:
+        if "raw" in pair and pair <= {"raw", *UNIT}:
             return "raw"
     return "unknown"
 

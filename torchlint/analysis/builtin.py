@@ -287,6 +287,8 @@ def _field(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
+    if isinstance(part, Const):
+        return Extern(f"builtins.{type(part.value).__name__}")
     return part.cls if isinstance(part, Instance) else UNKNOWN
 
 

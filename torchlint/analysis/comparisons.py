@@ -13,6 +13,7 @@ from torchlint.analysis.values import (
     Const,
     Container,
     Criterion,
+    Extern,
     Function,
     Instance,
     Items,
@@ -81,6 +82,8 @@ def _compare_known(left: Value, op: str, right: Value) -> bool | None:
         for one, other in ((left, right), (right, left)):
             if isinstance(one, Const) and one.value is None and isinstance(other, _DEFINITE):
                 return op in ("is not", "!=")
+        if isinstance(left, Extern) and isinstance(right, Extern) and _is_builtin(left) and _is_builtin(right):
+            return (left.name == right.name) is (op in ("is", "=="))  # `type(flag) == bool`
     if isinstance(left, Const) and isinstance(right, Const):
         a, b = left.value, right.value
         if op in ("is", "=="):
@@ -96,6 +99,11 @@ def _compare_known(left: Value, op: str, right: Value) -> bool | None:
             inside = any(isinstance(item, Const) and item.value == left.value for item in right.items)
             return inside is (op == "in")
     return None
+
+
+def _is_builtin(part: Extern) -> bool:
+    """Whether a value is a type or function of Python's own, which has no second name."""
+    return part.name.startswith("builtins.")
 
 
 def truth(value: Value) -> bool | None:

@@ -166,6 +166,7 @@ def call_now(
     ):
         run.not_run(definition)
         return Unknown(f"result of {name}", invoke.source(args))
+    args = _one_by_one(definition, args, function.receiver is not None)
     if not quiet and cannot_succeed(definition, args, function.receiver is not None):
         return Unknown(f"call of {name} with missing arguments")
     at = at or run.ref(node)
@@ -236,6 +237,8 @@ def cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method
     places = [param for param in params if param.kind in ("positional", "any")]
     if len(args.positional) > len(places) and not any(param.kind == "*" for param in params):
         return True
+    if any(param.kind == "any" and param.name in args.keywords for param in places[: len(args.positional)]):
+        return True
     wrapped = isinstance(definition, ir.FunctionDef) and bool(definition.decorators)
     if not wrapped and not any(param.kind == "**" for param in params):
         if not args.keywords.keys() <= {param.name for param in params}:
@@ -244,6 +247,23 @@ def cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method
         param.default is None and param.kind in ("positional", "any", "keyword") and param.name not in args.keywords
         for param in [*places[len(args.positional) :], *(p for p in params if p.kind == "keyword")]
     )
+
+
+def _one_by_one(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> Args:
+    """The arguments of a function that takes them one by one, where a list of unknown length was spread.
+
+    The list is as long as the function asks for, if one length only lets the call succeed.
+    """
+    found = args.spread()
+    if found is None or any(param.kind == "*" for param in definition.params):
+        return args
+    place, items = found
+    ways = [
+        way.items for way in items.ways if not cannot_succeed(definition, args.with_items(place, way.items), is_method)
+    ]
+    if len({len(way) for way in ways}) != 1:
+        return args.with_any_number(place)
+    return args.with_items(place, [union(each) for each in zip(*ways, strict=True)])
 
 
 def _run_body(run: Interpreter, frame: Frame, definition: ir.FunctionDef) -> Value:

@@ -38,6 +38,7 @@ from torchlint.analysis.values import (
     Method,
     Partial,
     Source,
+    Spread,
     Super,
     Tensor,
     Tuple,
@@ -85,7 +86,9 @@ def _arguments(run: Interpreter, node: ir.Call) -> Args:
             if known is not None and out.rest is None:
                 out.positional.extend(known)
             elif out.rest is None and _is_list(value):
-                out.positional.append(Items(element, last=iteration.last_items(run, value)))
+                out.positional.append(
+                    Spread(element, last=iteration.last_items(run, value), ways=iteration.lists_in(run, value))
+                )
             else:
                 out.rest = element
         elif argument.star == "**":

@@ -49,13 +49,26 @@ def iterate(run: Interpreter, value: Value) -> tuple[Value, list[Value] | None]:
 
 def last_items(run: Interpreter, value: Value) -> tuple[Value, ...]:
     """What a list or tuple surely ends with, in order; nothing of what is none."""
+    parts = _contents(run, value)
+    return common_end(parts) if all(isinstance(part, (Tuple, Items)) for part in parts) else ()
+
+
+def lists_in(run: Interpreter, value: Value) -> tuple[Tuple, ...]:
+    """The items of a list or tuple, for each of its possibilities; nothing if they are not known of each."""
+    parts = _contents(run, value)
+    known = tuple(part for part in parts if isinstance(part, Tuple))
+    return known if len(known) == len(parts) else ()
+
+
+def _contents(run: Interpreter, value: Value) -> list[Value]:
+    """The possibilities of a value, what a list holds in the place of the list."""
     parts: list[Value] = []
     for part in alternatives(value):
         if isinstance(part, Container) and part.kind != "dict":
             parts.extend(alternatives(containers.list_contents(run, part)))
         else:
             parts.append(part)
-    return common_end(parts) if all(isinstance(part, (Tuple, Items)) for part in parts) else ()
+    return parts
 
 
 def over_one(run: Interpreter, part: Value) -> tuple[Value, list[Value] | None]:

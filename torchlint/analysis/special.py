@@ -116,6 +116,24 @@ def _randint(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
     return msgspec.structs.replace(made, kind="class_index")
 
 
+def _scatter(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """Ones put into zeros: flags, as of the classes of each sample or of the entries that count."""
+    source = bound.rest[2] if len(bound.rest) > 2 else bound.named.get("value") or bound.named.get("src")
+    blank = all(isinstance(part, Tensor) and part.blank for part in alternatives(bound.input))
+    if not blank or "scatter" not in bound.name or arithmetic.number_in(source) not in (0, 1):
+        return None
+    made = transfer.by_table(run, bound, at, layer)
+    return msgspec.structs.replace(made, kind="class_index", blank=True) if isinstance(made, Tensor) else made
+
+
+def _parameter(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """What is learned, which may become any number whatever it was made from."""
+    made = transfer.by_table(run, bound, at, layer)
+    if not isinstance(made, Tensor) or made.kind != "unknown":
+        return made
+    return msgspec.structs.replace(made, activation=arithmetic.PARAMETER)
+
+
 @cache
 def rules() -> dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]]:
     """What operations give, by their ids. Made at the first call: these modules import each other."""
@@ -138,6 +156,9 @@ def rules() -> dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], V
         "recurrent_cell": lambda *_: UNKNOWN,
         "multihead_attention_layer": _recurrent,
         "to": conversions.to,
+        "parameter": _parameter,
+        "scatter": _scatter,
+        "overwrite_": _scatter,
         "randint": _randint,
         "numpy_randint": _randint,
         "tensor": conversions.tensor_of,

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import arrays, attributes, builtin, containers, functions, ir, iteration, shapes, targets
+from torchlint.analysis import (
+    arithmetic,
+    arrays,
+    attributes,
+    builtin,
+    containers,
+    functions,
+    ir,
+    iteration,
+    shapes,
+    targets,
+)
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -287,7 +298,7 @@ def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
             # An unknown mapping of which one entry is known from here on.
             targets.assign(run, target.value, containers.new_dict(run, [(UNKNOWN, part), (key, value)]))
         elif isinstance(part, Tensor) and isinstance(target.value, (ir.Name, ir.Attribute)):
-            targets.assign(run, target.value, _overwritten(part, value))
+            targets.assign(run, target.value, _overwritten(part, value, _may_clip(run, target.index, value)))
 
 
 def delete_item(run: Interpreter, target: ir.Subscript) -> None:
@@ -303,8 +314,25 @@ def delete_item(run: Interpreter, target: ir.Subscript) -> None:
         iteration.take_out(run, part, number)
 
 
-def _overwritten(part: Tensor, value: Value) -> Value:
-    """A tensor some entries of which were set: the kind stays only if the entries are of the same kind."""
+def _may_clip(run: Interpreter, index: ir.Expr, value: Value) -> bool:
+    """Whether entries set to a number may be all those below 0, or above 1: `x[x < 0] = 0` is a clamp by hand.
+
+    A number outside [0, 1] is none, nor are entries that equal another, or lie beyond one that is far from it.
+    """
+    number = arithmetic.number_in(value)
+    if number is None or not 0 <= number <= 1:
+        return number is None
+    if not isinstance(index, ir.Compare) or len(index.ops) != 1:
+        return True
+    limit = arithmetic.number_in(run.eval(index.rights[0]))
+    return limit is None or (index.ops[0] != "==" and 0 <= limit <= 1)
+
+
+def _overwritten(part: Tensor, value: Value, clipped: bool) -> Value:
+    """A tensor some entries of which were set: the kind stays only if the entries are of the same kind.
+
+    Scores that a mask sets to a number, and does not clip, are scores as before.
+    """
     news = alternatives(value)
     first = news[0]
     if part.blank and part.kind == "unknown" and isinstance(first, Tensor) and first.kind != "unknown":
@@ -313,7 +341,11 @@ def _overwritten(part: Tensor, value: Value) -> Value:
         part = msgspec.structs.replace(
             part, kind=filled, activation=first.activation, attached=first.attached, trail=first.trail
         )
-    same = all(isinstance(new, Tensor) and new.kind in (part.kind, "simplex") for new in news)
+    same = (
+        part.kind == "raw"
+        if not clipped
+        else all(isinstance(new, Tensor) and new.kind in (part.kind, "simplex") for new in news)
+    )
     kind = part.kind if same else "unknown"
     attached = part.attached or may_learn(value)
     return msgspec.structs.replace(part, kind=kind, blank=same and part.blank, dim=None, origin=None, attached=attached)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import arrays, attributes, containers, ir, iteration, shapes, subscripts
-from torchlint.analysis.values import UNKNOWN, Tensor, Tuple, Union, Value, either, guarded, is_pending, later
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Items,
+    Tensor,
+    Tuple,
+    Union,
+    Value,
+    alternatives,
+    either,
+    guarded,
+    is_pending,
+    later,
+    union,
+)
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -45,24 +58,62 @@ def unpack(run: Interpreter, target: ir.Sequence, value: Value) -> None:
     """Bind several targets to the items of a value."""
     count = len(target.items)
     star = next((i for i, item in enumerate(target.items) if isinstance(item, ir.Starred)), None)
-    if star is None:
-        value = _of_length(value, count)
+    value = _of_length(value, count if star is None else count - 1, star is not None)
     for index, item in enumerate(target.items):
         if star is not None and index >= star:
             if index == star:
-                assign(run, item, value)
+                _assign_middle(run, item, value, star, count - 1 - star)
             else:
                 assign(run, item, iteration.item(run, value, index - count))
             continue
         assign(run, item, iteration.item(run, value, index))
 
 
-def _of_length(value: Value, count: int) -> Value:
-    """A value without the tuples among its possibilities that have another number of items: to unpack them would raise."""
+def _assign_middle(run: Interpreter, target: ir.Expr, value: Value, before: int, after: int) -> None:
+    """Bind `*name` to a list of the items that the targets before and behind it leave over."""
+    found = containers.new_list(run, None, UNKNOWN)
+    content = (
+        later(lambda: _middle(value, before, after), value) if is_pending(value) else _middle(value, before, after)
+    )
+    containers.set_contents(run, found, content)
+    if isinstance(target, ir.Starred):
+        assign(run, target.value, found)
+
+
+def _middle(value: Value, before: int, after: int) -> Value:
+    """The items of a tuple without so many at its beginning and end."""
+    parts = alternatives(value)
+    middles = [Tuple(part.items[before : len(part.items) - after]) for part in parts if isinstance(part, Tuple)]
+    return union(middles) if len(middles) == len(parts) else Items(UNKNOWN)
+
+
+def _of_length(value: Value, count: int, more: bool) -> Value:
+    """A value without the possibilities that have another number of items, which to unpack would raise; `more` are allowed, too.
+
+    Where a tuple has as many, a tensor is not what is unpacked: it has as many rows as the batch has samples.
+    """
     if is_pending(value):
-        return later(lambda: _of_length(either(guarded(value)), count), value)
+        return later(lambda: _of_length(either(guarded(value)), count, more), value)
     if not isinstance(value, Union):
         return value
     parts = guarded(value)
-    kept = [each for each in parts if not (isinstance(each[0], Tuple) and len(each[0].items) != count)]
+    fitting = {part for part, _ in parts if isinstance(part, Tuple) and _fits(len(part.items), count, more)}
+    kept = [
+        each
+        for each in parts
+        if each[0] in fitting
+        or not (
+            isinstance(each[0], Tuple) or (fitting and isinstance(each[0], Tensor) and _has_rows(each[0], count, more))
+        )
+    ]
     return either(kept) if kept and len(kept) < len(parts) else value
+
+
+def _fits(length: int, count: int, more: bool) -> bool:
+    return length == count or (more and length > count)
+
+
+def _has_rows(part: Tensor, count: int, more: bool) -> bool:
+    """Whether the code does not fix that a tensor has as many rows as are asked for."""
+    rows = part.shape.dims[0] if part.shape is not None and part.shape.rank else None
+    return not (isinstance(rows, int) and _fits(rows, count, more))

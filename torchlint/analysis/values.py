@@ -328,6 +328,12 @@ class Items(Value, frozen=True, eq=False):
     last: tuple[Value, ...] = ()
 
 
+class Spread(Items, frozen=True, eq=False, kw_only=True):
+    """Arguments of a call, `*items`, of a list whose length is not known; `ways` are its possibilities if they are few."""
+
+    ways: tuple[Tuple, ...] = ()
+
+
 class Partial(Value, frozen=True, eq=False):
     """`functools.partial`, or a method that is bound to a value that is no instance."""
 
