@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 import torchlint
@@ -59,3 +61,34 @@ def test_the_fixture_fails_a_test_with_a_wrong_loss_call(
     assert ran.code == 1
     assert "2 passed, 1 error" in ran.out
     assert f"{tmp_path / 'test_it.py'}:5:5: error: TLN101" in ran.out
+
+
+class Own(nn.Module):
+    """A loss of the user's, which calls torch's."""
+
+    def forward(self, scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(scores, labels)
+
+
+class Marked(torch.Tensor):
+    """A tensor whose functions torch calls again, for its class."""
+
+
+def test_a_call_counts_where_the_user_wrote_it_however_torch_gets_there() -> None:
+    scores, labels = torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
+    plain = nn.CrossEntropyLoss()
+    with torchlint.trace() as t:
+        for _ in range(5):
+            for loss in (plain, Own(), plain):
+                loss(scores, labels)
+            plain.forward(scores, labels)
+            F.cross_entropy(scores.as_subclass(Marked), labels)
+    counts = {(site.name, site.where.line): site.total for site in t.report().sites}
+    start = inspect.getsourcelines(test_a_call_counts_where_the_user_wrote_it_however_torch_gets_there)[1]
+    own = inspect.getsourcelines(Own)[1] + 4
+    assert counts == {
+        ("CrossEntropyLoss", start + 6): 10,
+        ("cross_entropy", own): 5,
+        ("CrossEntropyLoss", start + 7): 5,
+        ("cross_entropy", start + 8): 5,
+    }

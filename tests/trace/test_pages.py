@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.trace.test_twins import run
 from torchlint import data, testing
@@ -42,6 +43,7 @@ def test_right_examples_are_not_flagged(page: Path, tmp_path: Path) -> None:
 
 
 def test_most_wrong_examples_are_flagged(tmp_path: Path) -> None:
+    torch.manual_seed(0)  # some examples draw their numbers, and what a trace sees of them changes with these
     wanted = found = 0
     for page in PAGES:
         for case, block in blocks(page, right=False):

@@ -97,4 +97,24 @@ def test_a_step_that_is_not_looked_at_pays_for_few_calls() -> None:
         traced = [step() - plain for _ in range(1000)]
     # The first 64, and the 1st, 2nd, 4th ... 512th of the rest.
     assert trace.report().sites[0].examined == 64 + 10
-    assert sum(more > 10 for more in traced) == 64 + 10, sorted(traced)
+    assert sum(more > 9 for more in traced) == 64 + 10, sorted(traced)
+
+
+def test_no_hook_is_left_on_an_optimizer() -> None:
+    weights = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.SGD([weights], lr=0.1)
+    with Trace():
+        weights.sum().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        assert optimizer._optimizer_step_post_hooks
+    assert not optimizer._optimizer_step_post_hooks
+
+
+def test_what_the_program_keeps_of_a_trace_counts_no_more() -> None:
+    scores, labels = torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
+    with Trace() as trace:
+        kept = F.cross_entropy
+        for _ in range(3):
+            kept(scores, labels)
+    kept(scores, labels)
+    assert [site.total for site in trace.report().sites] == [3]

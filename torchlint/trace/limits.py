@@ -10,11 +10,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader, IterableDataset
 
 from torchlint.trace.imports import Watch
 from torchlint.trace.patches import Patches
-from torchlint.trace.progress import watch
 from torchlint.trace.recorder import Recorder
 
 BACKWARDS_PER_STEP = 16
@@ -109,15 +109,15 @@ def _alone(settings: dict[str, Any]) -> dict[str, Any]:
 
 def count_steps(recorder: Recorder, limits: Limits | None) -> Callable[[], None]:
     """Count the steps of all optimizers. Returns what ends the counting."""
+    handles = [register_optimizer_step_pre_hook(recorder.begins)]
+    if limits is not None:
+        handles.append(register_optimizer_step_post_hook(lambda optimizer, *_: limits.stepped(optimizer)))
 
-    if limits is None:
-        return watch(recorder.begins, recorder.ends)
+    def stop() -> None:
+        for handle in handles:
+            handle.remove()
 
-    def ends(optimizer: Any, *_: Any) -> None:
-        recorder.ends(optimizer)
-        limits.stepped(optimizer)
-
-    return watch(recorder.begins, ends)
+    return stop
 
 
 def count_backwards(recorder: Recorder, limits: Limits | None, patches: Patches) -> None:

@@ -9,7 +9,7 @@ from weakref import ReferenceType, ref
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.utils.hooks import RemovableHandle
 
 from torchlint.trace.samples import is_readable, to_host, unseen
 from torchlint.trace.seen import Point
@@ -33,13 +33,17 @@ class Watched(NamedTuple):
 
 
 class _Optimizer:
-    """What was seen of the steps of one optimizer. Numbers stay on their device until all are read."""
+    """What was seen of the steps of one optimizer. Numbers stay on their device until all are read.
+
+    `ending` is the hook behind its steps, which is there from a step that is looked at to the beginning of the next one.
+    """
 
     def __init__(self, of: ReferenceType[Any], spot: Spot, name: str, every: int) -> None:
         self.of = of
         self.spot = spot
         self.name = name
         self.turns = Turns(every)
+        self.ending: RemovableHandle | None = None
         self.before: torch.Tensor | None = None
         self.without = 0
         self.looked = 0
@@ -47,6 +51,12 @@ class _Optimizer:
         self.moved: list[torch.Tensor] = []
         self.rates: tuple[float, float] | None = None
         """The first and the last learning rate."""
+
+    def unhook(self) -> None:
+        """Take the hook away: not in a hook itself, where torch goes over them."""
+        if self.ending is not None:
+            self.ending.remove()
+            self.ending = None
 
 
 class Progress:
@@ -57,6 +67,8 @@ class Progress:
         self.values = values
         self.optimizers: dict[int, _Optimizer] = {}
         """By their ids, which those that are gone leave to others."""
+        self.last: _Optimizer | None = None
+        """The one that made the last step: mostly it makes the next one, too."""
         self.all: list[_Optimizer] = []
         self.under_way: dict[int, _Optimizer] = {}
         """By the ids of their optimizers, those whose step is looked at now."""
@@ -69,18 +81,21 @@ class Progress:
             with unseen():
                 self.losses.append((step, to_host(loss.detach().double())))
 
-    def meet(self, optimizer: Any, spot: Spot) -> _Optimizer:
-        """Begin to watch an optimizer, at its first step."""
-        seen = _Optimizer(ref(optimizer), spot, f"{type(optimizer).__name__}.step", self.every)
-        self.optimizers[id(optimizer)] = seen
-        self.all.append(seen)
-        seen.turns.due()
+    def of(self, optimizer: Any, here: Callable[[], Spot]) -> _Optimizer:
+        """What is seen of an optimizer's steps, the next of which is called here."""
+        seen = self.optimizers.get(id(optimizer))
+        if seen is None or seen.of() is not optimizer:
+            seen = _Optimizer(ref(optimizer), here(), f"{type(optimizer).__name__}.step", self.every)
+            self.optimizers[id(optimizer)] = seen
+            self.all.append(seen)
+        self.last = seen
         return seen
 
-    def before(self, seen: _Optimizer, optimizer: Any) -> None:
-        """Called before each step that is looked at."""
+    def before(self, seen: _Optimizer, optimizer: Any, end: Callable[..., None]) -> None:
+        """Called before each step that is looked at; behind it, torch is to call `end`."""
         self.under_way[id(optimizer)] = seen
         seen.before = None
+        seen.ending = optimizer.register_step_post_hook(end)
         if self.values and self._probes_at(seen.turns.count):
             with unseen():
                 seen.before = _probe(parameter.detach() for parameter in _parameters(optimizer))
@@ -123,6 +138,11 @@ class Progress:
                 seen.moved.append(to_host(torch.stack([(~same).any(), (pushed != 0).any()])))
         seen.before = None
 
+    def leave(self) -> None:
+        """Leave no hook behind."""
+        for seen in self.all:
+            seen.unhook()
+
     @property
     def warms_up(self) -> bool:
         """Whether a learning rate rises, as in the first of many steps."""
@@ -141,17 +161,6 @@ class Progress:
             verdicts = tuple(judge_steps(told))
             if verdicts:
                 yield Watched(seen.spot, seen.name, seen.turns.count, verdicts)
-
-
-def watch(begin: Callable[..., None], end: Callable[..., None]) -> Callable[[], None]:
-    """Call these with the optimizer, and what its step is given, around each step of any. Returns what ends it."""
-    before, after = register_optimizer_step_pre_hook(begin), register_optimizer_step_post_hook(end)
-
-    def stop() -> None:
-        before.remove()
-        after.remove()
-
-    return stop
 
 
 def _plain(rate: Any) -> float:

@@ -7,8 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from threading import get_ident
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -40,6 +39,13 @@ _WEIGHTS = ("pos_weight", "weight")
 """Options that may be tensors with a number for each class."""
 
 
+class Through(NamedTuple):
+    """The code of torch's that calls a loss for a module, and how many frames above the loss the module's call stands."""
+
+    code: CodeType
+    depth: int
+
+
 class Found(NamedTuple):
     """A verdict on a site, and in how many of the examined calls."""
 
@@ -60,7 +66,8 @@ class Site:
 
     def __init__(self, spot: Spot, loss: Loss, name: str, every: int) -> None:
         self.spot = spot
-        self.code = spot.code
+        self.code: CodeType | None = spot.code
+        """The code that calls it, as long as calls are recorded."""
         self.loss = loss
         self.name = name
         self.turns = Turns(every)
@@ -138,59 +145,66 @@ class Recorder:
         self.on = False
         self.sites: dict[tuple[int, int, str], Site] = {}
         self.failures: list[str] = []
-        self.step = 0
         self.backwards = Turns(every)
         self.cut: dict[Spot, int] | None = {}
         """Where `backward()` was called on losses whose graph leads to no parameter; None once one led there."""
-        self.inside: set[int] = set()
-        """The threads that are in a loss already: what that one calls is part of it."""
+        self.wrapper: CodeType | None = None
+        """The code that stands in the losses' places: what is called below it is part of a loss already."""
         self.lock = threading.Lock()
 
-    def traced(self, original: Callable[..., Any], loss: Loss, names: Sequence[str]) -> Callable[..., Any]:
-        """A function that does what `original` does and records its calls. `names` are its parameters in order."""
-        inside = self.inside
-        near: dict[int, Site] = {}  # the last site at each instruction of the user's that calls this directly
+    def traced(
+        self, original: Callable[..., Any], loss: Loss, names: Sequence[str], through: Through | None = None
+    ) -> Callable[..., Any]:
+        """A function that does what `original` does and records its calls. `names` are its parameters in order.
+
+        `through` is where torch calls it for a module.
+        """
+        near: dict[int, Site] = {}  # the last site at each instruction of the user's that calls this or the module
         first = int(names[0] == "self")
+        torchs, depth = through or (None, 1)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             # Most calls are only counted. Between a step's large operations the memory behind this code is cold, so
             # that each thing that it touches takes far longer than in a loop of its own: it touches few.
-            if is_dynamo_compiling() or not self.on or (inside and get_ident() in inside):
+            if is_dynamo_compiling():
                 return original(*args, **kwargs)
             pending = None
             try:
                 frame = sys._getframe(1)
+                if frame.f_code is torchs:
+                    try:
+                        frame = sys._getframe(depth)
+                    except ValueError:
+                        frame = sys._getframe(1)  # nobody called the module itself
                 site = near.get(frame.f_lasti)
                 if site is None or site.code is not frame.f_code:
-                    site = self._site(frame, loss, original, names, args)
-                    if site.code is frame.f_code:
+                    site = self._site(sys._getframe(1), loss, original, names, args)
+                    if site is not None and site.code is frame.f_code:
                         near[frame.f_lasti] = site
-                turns = site.turns
-                turns.count += 1
-                due = turns.count >= turns.following
-                if due:
-                    turns.take()
-                shape = getattr(args[first], "shape", None) if len(args) > first else None
-                if (due or shape is None or shape != site.last) and not is_compiling():
-                    site.last = shape
-                    if due or not site.knows(args, kwargs):
-                        pending = self.before(site, names, args, kwargs)
+                if site is not None:
+                    turns = site.turns
+                    turns.count += 1
+                    due = turns.count >= turns.following
+                    if due:
+                        turns.take()
+                    shape = getattr(args[first], "shape", None) if len(args) > first else None
+                    if (due or shape is None or shape != site.last) and not is_compiling():
+                        site.last = shape
+                        if due or not site.knows(args, kwargs):
+                            pending = self.before(site, names, args, kwargs)
             except Exception as error:  # noqa: BLE001  # the traced program goes on whatever happens here
                 self.fail(error)
-            thread = get_ident()
-            inside.add(thread)
+            if pending is None:
+                return original(*args, **kwargs)
             try:
                 result = original(*args, **kwargs)
             except BaseException:
-                if pending is not None:
-                    self.after(pending, None)
+                self.after(pending, None)
                 raise
-            finally:
-                inside.discard(thread)
-            if pending is not None:
-                self.after(pending, result)
+            self.after(pending, result)
             return result
 
+        self.wrapper = call.__code__
         return call
 
     def constructed(self, original: Callable[..., None]) -> Callable[..., None]:
@@ -217,16 +231,32 @@ class Recorder:
         with self.lock, unseen():
             return site, self._call(site, names, args, kwargs, grad)
 
-    def _site(self, caller: FrameType, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any]) -> Site:
-        """The site of the calls of a loss at the innermost frame of the user's."""
+    def _site(
+        self, caller: FrameType, loss: Loss, original: Any, names: Sequence[str], args: Sequence[Any]
+    ) -> Site | None:
+        """The site of a call at the innermost frame of the user's; None if it is part of another loss, or after the end."""
         here = self.homes.frame(caller)
+        if not self.on or self._is_part(caller, here.f_back):
+            return None
         key = (id(here.f_code), here.f_lasti, loss.id)  # the site keeps the code, and with it its id
         site = self.sites.get(key)
         if site is None:
+            if self._is_part(caller, None):
+                return None
             module = args[0] if args and names[0] == "self" else None
             made = Site(Spot(here.f_code, here.f_lasti), loss, _name(caller, original, module), self.every)
             site = self.sites.setdefault(key, made)
+        site.code = site.spot.code
         return site
+
+    def _is_part(self, frame: FrameType, end: FrameType | None) -> bool:
+        """Whether one of the frames from here to the end, which is none of them, is a stand-in's for a loss."""
+        here: FrameType | None = frame
+        while here is not end and here is not None:
+            if here.f_code is self.wrapper:
+                return True
+            here = here.f_back
+        return False
 
     def _call(
         self, site: Site, names: Sequence[str], args: Sequence[Any], kwargs: Mapping[str, Any], grad: bool
@@ -294,38 +324,48 @@ class Recorder:
                 self.cut = None if reaches_parameter(loss) else {**self.cut, spot: self.cut.get(spot, 0) + 1}
             for verdict in judge_backward(loss):
                 site = self._site(sys._getframe(2), BACKWARD, torch.Tensor.backward, ("loss",), ())
-                site.turns.due()
-                site.examined += 1
-                site.find(verdict)
+                if site is not None:
+                    site.turns.due()
+                    site.examined += 1
+                    site.find(verdict)
         except Exception as error:  # noqa: BLE001
             self.fail(error)
 
     def begins(self, optimizer: Any, *_: Any) -> None:
         """Called before each step of an optimizer."""
-        if not self.on:
-            return
         try:
-            seen = self.progress.optimizers.get(id(optimizer))
-            if seen is not None and seen.of() is optimizer:
-                turns = seen.turns
-                turns.count += 1
-                if turns.count < turns.following:
-                    return
+            seen = self.progress.last
+            if seen is None or seen.of() is not optimizer:
+                seen = self.progress.of(optimizer, self._here)
+            turns = seen.turns
+            turns.count += 1
+            if seen.ending is not None:
+                seen.unhook()
+            if turns.count >= turns.following:
                 turns.take()
-            else:
-                seen = self.progress.meet(optimizer, self._here())
-            self.progress.before(seen, optimizer)
+                self.progress.before(seen, optimizer, self.ends)
         except Exception as error:  # noqa: BLE001
             self.fail(error)
 
     def ends(self, optimizer: Any, *_: Any) -> None:
-        """Called after each step of an optimizer."""
-        if self.progress.under_way and self.on:
+        """Called after each step of an optimizer that is looked at."""
+        if self.on:
             try:
-                self.progress.after(optimizer, self.step)
+                self.progress.after(optimizer, self.step - 1)
             except Exception as error:  # noqa: BLE001
                 self.fail(error)
-        self.step += 1
+
+    @property
+    def step(self) -> int:
+        """How many steps of optimizers have begun."""
+        return sum(seen.turns.count for seen in self.progress.all)
+
+    def rest(self) -> None:
+        """Record nothing more, whatever still calls the stand-ins."""
+        self.on = False
+        self.progress.leave()
+        for site in self.sites.values():
+            site.code = None
 
     def _here(self) -> Spot:
         frame = self.homes.frame(sys._getframe(1))

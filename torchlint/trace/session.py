@@ -19,7 +19,7 @@ from torchlint.contracts import Contracts, Loss
 from torchlint.trace.imports import Watch
 from torchlint.trace.limits import Limits, count_backwards, count_steps
 from torchlint.trace.patches import Patches
-from torchlint.trace.recorder import Recorder
+from torchlint.trace.recorder import Recorder, Through
 from torchlint.trace.report import Result, result_of
 from torchlint.trace.seen import Origin
 from torchlint.trace.sites import Homes
@@ -107,7 +107,7 @@ class Trace:
 
     def stop(self) -> None:
         """Put everything back as it was."""
-        self.recorder.on = False
+        self.recorder.rest()
         self.watch.stop()
         if self.limits is not None:
             self.limits.close()
@@ -123,7 +123,8 @@ class Trace:
     def _patch_function(self, path: str, loss: Loss) -> None:
         module, _, name = path.rpartition(".")
         names = [*(arg.name for arg in loss.args), *loss.function_options]
-        self.patches.replace(_holder(module), name, partial(self.recorder.traced, loss=loss, names=names))
+        traced = partial(self.recorder.traced, loss=loss, names=names, through=_through_forward(loss))
+        self.patches.replace(_holder(module), name, traced)
 
     # ------------------------------------------------------------ other libraries
 
@@ -147,7 +148,8 @@ class Trace:
             if inspect.isclass(found):
                 if "forward" in vars(found):
                     names = ["self", *(arg.name for arg in loss.args)]
-                    self.patches.replace(found, "forward", partial(self.recorder.traced, loss=loss, names=names))
+                    traced = partial(self.recorder.traced, loss=loss, names=names, through=_THROUGH_CALL)
+                    self.patches.replace(found, "forward", traced)
                     if "__init__" in vars(found):
                         self.patches.replace(found, "__init__", self.recorder.constructed)
             elif callable(found):
@@ -168,6 +170,19 @@ class Trace:
 
         self.patches.replace(torch.jit._builtins, "_find_builtin", with_original)
         self.patches.replace(torch.jit._recursive, "try_compile_fn", with_original)
+
+
+_THROUGH_CALL = Through(torch.nn.Module._call_impl.__code__, 3)
+"""A module's `forward` is called by this, and this by `_wrapped_call_impl`."""
+
+
+def _through_forward(loss: Loss) -> Through | None:
+    """Where a function of torch's is called for the module of the same loss."""
+    for path in loss.classes:
+        module, _, name = path.rpartition(".")
+        if path.startswith("torch.") and "forward" in vars(getattr(_holder(module), name, object)):
+            return Through(getattr(_holder(module), name).forward.__code__, _THROUGH_CALL.depth + 1)
+    return None
 
 
 def _holder(path: str) -> Any:
