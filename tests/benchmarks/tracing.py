@@ -62,7 +62,7 @@ def fitting(milliseconds: float) -> Network:
     """The widest such network whose step takes so long at most on this machine, or the narrowest of all."""
     networks = (mlp(width) for width in (512, 384, 256, 192, 128, 96, 64, 32))
     for network in networks:
-        step = _step(*network)
+        step = _step(*network, by_module=False)
         _seconds(step, 50)
         if 1000 * statistics.median(_seconds(step, 1) for _ in range(100)) <= milliseconds:
             break
@@ -95,9 +95,16 @@ def resnet() -> Network:
     return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), *blocks, *head), torch.randn(32, 3, 32, 32)
 
 
-def cost(network: Network, blocks: Blocks, trace: Trace | None = None, pairs: tuple[int, int] = PAIRS) -> Cost:
-    """Measure the steps of a network, plain and traced by turns."""
-    step = _step(*network)
+def cost(
+    network: Network,
+    blocks: Blocks,
+    trace: Trace | None = None,
+    pairs: tuple[int, int] = PAIRS,
+    *,
+    by_module: bool = False,
+) -> Cost:
+    """Measure the steps of a network, plain and traced by turns. Its loss is torch's function, or the module that calls it."""
+    step = _step(*network, by_module=by_module)
     trace = trace or Trace()
 
     def plain() -> float:
@@ -129,16 +136,22 @@ def cost(network: Network, blocks: Blocks, trace: Trace | None = None, pairs: tu
     return Cost(milliseconds, statistics.median(_ratios(taken)), _error(taken), 1000 * first)
 
 
-def _step(model: nn.Module, inputs: torch.Tensor) -> Callable[[], None]:
+def _step(model: nn.Module, inputs: torch.Tensor, *, by_module: bool) -> Callable[[], None]:
     labels = torch.randint(10, (len(inputs),))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    module = nn.CrossEntropyLoss()
 
     def step() -> None:
         optimizer.zero_grad()
         F.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
-    return step
+    def step_by_module() -> None:
+        optimizer.zero_grad()
+        module(model(inputs), labels).backward()
+        optimizer.step()
+
+    return step_by_module if by_module else step
 
 
 def _seconds(step: Callable[[], None], count: int) -> float:
@@ -163,11 +176,13 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     # As with `torchlint trace --full`: some of the calls are looked at, and nothing is kept for plots.
-    for name, network, blocks, most in (
-        ("MLP", fitting(0.65), Blocks(60, 90), 1.03),
-        ("ResNet", resnet(), Blocks(2, 1), 1.01),
+    small = fitting(0.65)
+    for name, network, by_module, blocks, most in (
+        ("MLP, cross_entropy", small, False, Blocks(60, 90), 1.03),
+        ("MLP, CrossEntropyLoss", small, True, Blocks(60, 90), 1.03),
+        ("ResNet", resnet(), True, Blocks(2, 1), 1.01),
     ):
-        found = cost(network, blocks)
+        found = cost(network, blocks, by_module=by_module)
         print(
             f"{name}: {found.milliseconds:.2f} ms a step, {found.times:.4f} times as long when traced"
             f" (standard error {found.error:.4f}), at most {most};"
