@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torchlint import observed
 from torchlint.contracts import Contracts
 from torchlint.data import TRACE
-from torchlint.trace import eager, ranks, runner
-from torchlint.trace.fake import STOPPED, Fake
-from torchlint.trace.limits import Limits, leave
-from torchlint.trace.overlay import Overlay
+from torchlint.trace import ranks, runner
+from torchlint.trace.children import Children, never, terminate
+from torchlint.trace.fake import STOPPED
+from torchlint.trace.family import Family
+from torchlint.trace.limits import leave
 from torchlint.trace.report import Result, as_data
-from torchlint.trace.session import Trace
+from torchlint.trace.running import Running, Settings
 
 if TYPE_CHECKING:
     from torchlint.outcome import Report
@@ -48,15 +49,13 @@ def trace(
     home = os.getcwd()
     rank = ranks.here(os.environ)
     aside = runner.Aside() if options.output_format in ("json", "html") and options.output_file is None else None
-    session: Trace
+    family = Family()
 
     def report(code: int) -> int:
-        if fake is not None:
-            fake.stop()
-        session.stop()
-        if overlay is not None:
-            overlay.close()
-        result = session.report()._replace(fake=None if fake is None else fake.told)
+        children.end_others()
+        result = family.gather(running.stop())
+        if result.fake is not None and result.fake.halt is not None:
+            code = code or STOPPED
         if rank is not None:
             if not rank.reports:
                 ranks.send(rank, result)
@@ -68,31 +67,29 @@ def trace(
         return code or int(result.bad) or (0 if lint is None else lint.exit_code)
 
     def give_up() -> None:
-        code = report(0 if fake is None or fake.halt is None else STOPPED)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        leave(code)
+        if children.claim():
+            code = report(0)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            terminate()
+            leave(code)
 
-    overlay = (
-        None
-        if options.full
-        else Overlay((os.getcwd(), program.folder), None if rank is None else os.path.join(rank.folder, "files"))
+    settings = Settings(
+        script=os.path.abspath(program.path),
+        contracts=contracts,
+        keep=(home, program.folder),
+        own=(family.folder,),
+        steps=options.steps,
+        batches=options.batches,
+        full=options.full,
+        fake=options.device == "fake",
     )
-    limits = None if options.full else Limits(options.steps, options.batches, give_up)
-    session = Trace(contracts, script=program.path, limits=limits, values=options.device == "real")
-    fake = Fake(session.recorder.homes, session.patches, give_up) if options.device == "fake" else None
-    session.start()
-    if limits is not None:
-        eager.install(session.patches)
-    if overlay is not None:
-        overlay.install(session.patches)
-        sys.dont_write_bytecode = True
-        os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
-        os.environ.setdefault("WANDB_MODE", "disabled")  # it writes in a process of its own
-    if fake is not None:
-        fake.start()
+    running = Running(settings, give_up, None if rank is None else os.path.join(rank.folder, "files"))
+    running.start()
+    children = Children(family, settings, running)
+    children.install()
     ended = runner.run(program, arguments)
-    return report(ended.code)
+    return report(ended.code) if children.claim() else never()
 
 
 def _keep(data: dict[str, Any], home: str) -> None:

@@ -52,6 +52,12 @@ class Limits:
         self.patches = patches
         self.watch.start()
 
+    def restart(self) -> None:
+        """Count anew, in a process that was forked off; whichever thread held the lock is not there."""
+        self.lock = threading.Lock()
+        self.taken.clear()
+        self.stops = 0
+
     def close(self) -> None:
         """Limit what is imported from now on no more."""
         self.watch.stop()

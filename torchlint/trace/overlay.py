@@ -37,12 +37,13 @@ class Overlay:
 
     `keep` are folders whose files the program must not change, wherever they lie. Caches of downloads, devices and the
     temporary folder are not touched by this: others read them, and they are no results. Processes that train together
-    share one `folder`, since one reads what another wrote.
+    share one `folder`, since one reads what another wrote. `own` are folders of the tracer's, wherever they lie.
     """
 
-    def __init__(self, keep: tuple[str, ...], folder: str | None = None) -> None:
+    def __init__(self, keep: tuple[str, ...], folder: str | None = None, own: tuple[str, ...] = ()) -> None:
         self.owns = folder is None
         self.folder = folder or os.path.realpath(tempfile.mkdtemp(prefix="torchlint-trace-"))
+        self.own = (self.folder, *own)
         self.keep = tuple(os.path.realpath(each) for each in keep)
         caches = [os.environ.get(name, "") for name in _CACHES]
         home = os.path.expanduser("~/.cache")
@@ -64,7 +65,7 @@ class Overlay:
         except (TypeError, ValueError):
             return None
         full = os.path.join(self._real_folder(os.path.dirname(full)), os.path.basename(full))
-        if _within(full, (self.folder,)):
+        if _within(full, self.own):
             return None
         return full if _within(full, self.keep) or not _within(full, self.free) else None
 

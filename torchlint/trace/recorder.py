@@ -70,6 +70,10 @@ class Site:
         """The code that calls it, as long as calls are recorded."""
         self.loss = loss
         self.name = name
+        self.restart(every)
+
+    def restart(self, every: int) -> None:
+        """Begin with no calls."""
         self.turns = Turns(every)
         self.examined = 0
         self.shapes: list[list[torch.Size]] = []
@@ -370,6 +374,20 @@ class Recorder:
     def _here(self) -> Spot:
         frame = self.homes.frame(sys._getframe(1))
         return Spot(frame.f_code, frame.f_lasti)
+
+    def restart(self) -> None:
+        """Begin with nothing seen, in a process that was forked off; whichever thread held the lock is not there.
+
+        The sites stay, since stand-ins keep them at hand.
+        """
+        self.lock = threading.Lock()
+        for site in self.sites.values():
+            site.restart(self.every)
+        self.progress.leave()
+        self.progress = Progress(self.every, values=self.values)
+        self.backwards.count, self.backwards.following = 0, 1
+        self.cut = {}
+        self.failures.clear()
 
     def settle(self) -> None:
         """Read all numbers, which waits for a GPU, and judge what they show."""

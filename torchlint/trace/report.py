@@ -79,7 +79,7 @@ def result_of(recorder: Recorder) -> Result:
     """Judge what was recorded."""
     recorder.settle()
     with recorder.lock:
-        seen = list(recorder.sites.values())
+        seen = [site for site in recorder.sites.values() if site.total]
         labels = (only_label(site.calls, site.loss) for site in seen)
         around = Around(frozenset(label for label in labels if label is not None), recorder.progress.warms_up)
         sites = [_reported(site, around) for site in seen]

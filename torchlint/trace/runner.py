@@ -102,20 +102,25 @@ def _exited(stop: SystemExit) -> Ended:
 
 def _show(error: BaseException) -> None:
     """Report an uncaught error by the program's own hook, without the frames of the tracer."""
-    _without_own_frames(error, set())
+    without_own_frames(error)
     try:
         sys.excepthook(type(error), error, error.__traceback__)
     except Exception:  # noqa: BLE001  # a hook of the program's that fails itself
         traceback.print_exception(error)
 
 
-def _without_own_frames(error: BaseException | None, done: set[int]) -> None:
+def without_own_frames(error: BaseException | None) -> None:
+    """Take the frames of the tracer out of an error's traceback, and out of those that it comes from."""
+    _strip(error, set())
+
+
+def _strip(error: BaseException | None, done: set[int]) -> None:
     if error is None or id(error) in done:
         return
     done.add(id(error))
     error.__traceback__ = _stripped(error.__traceback__)
     for other in (error.__cause__, error.__context__, *getattr(error, "exceptions", ())):
-        _without_own_frames(other, done)
+        _strip(other, done)
 
 
 def _stripped(trace: TracebackType | None) -> TracebackType | None:
