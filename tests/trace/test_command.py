@@ -157,6 +157,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+open("log.txt", "a").write(__name__)
+
 
 class Rows(Dataset):
     def __len__(self):
@@ -188,13 +190,14 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_loader_workers_and_compiled_models(trace: Run, start: str) -> None:
+def test_loader_workers_and_compiled_models(trace: Run, tmp_path: Path, start: str) -> None:
     ran = trace({"train.py": WORKERS}, "--output-format", "json", "train.py", start)
     assert "through ['_orig_mod.head.bias', '_orig_mod.head.weight']" in ran.err
     (site,) = ran.data["sites"]
-    assert site["location"]["row"] == 29
+    assert site["location"]["row"] == 31
     assert site["arguments"]["input"]["shapes"] == [[4, 1], [3, 1]]
     assert [verdict["code"] for verdict in site["verdicts"]] == ["TLN101"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".torchlint", "train.py"]
 
 
 SCRIPTED = """\
