@@ -97,6 +97,8 @@ class Program:
         self.reading = MAX_IMPORTS
         self.standins: dict[int, StepRef] = {}
         """The objects that were taken for what a parameter stands for, and where."""
+        self.standing: set[int] = set()
+        """The classes of which such an object is being made: who makes one may have a parameter for which it stands, too."""
         self._cells = 0
         self._slots: dict[tuple[int, str], tuple[Unknown, int]] = {}
         self._canonical: dict[str, str] = {}

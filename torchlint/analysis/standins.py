@@ -306,15 +306,28 @@ def _takes(forward: Function, call: _Call) -> bool:
 
 def _made(run: Interpreter, cls: Class, step: StepRef, node: ir.Node) -> list[Value]:
     """Objects of a class: as the functions beside it make them, else with any arguments."""
+    standing = run.program.standing
     out: list[Value] = []
-    for stmt in run.program.module(cls.path).defs.values():
-        if isinstance(stmt, ir.FunctionDef) and cls.node.name in stmt.words:
-            maker = imports.member(run, cls.path, stmt.name)
-            if isinstance(maker, Function):
-                made = functions.call_now(run, maker, functions.unknown_args(run, maker), node, quiet=True)
-                out += [part for part in alternatives(made) if isinstance(part, Instance) and part.cls.node is cls.node]
+    if id(cls.node) not in standing:
+        standing.add(id(cls.node))
+        try:
+            out = _made_beside(run, cls, node)
+        finally:
+            standing.remove(id(cls.node))
     out = out or [instances.construct(run, cls, None, node)]
     for part in out:
         if isinstance(part, Instance):
             run.program.standins[part.id] = step
+    return out
+
+
+def _made_beside(run: Interpreter, cls: Class, node: ir.Node) -> list[Value]:
+    """The objects of a class that functions of its module give; who is handed one does not make it."""
+    out: list[Value] = []
+    for stmt in run.program.module(cls.path).defs.values():
+        if isinstance(stmt, ir.FunctionDef) and cls.node.name in stmt.words and node not in stmt.params:
+            maker = imports.member(run, cls.path, stmt.name)
+            if isinstance(maker, Function):
+                made = functions.call_now(run, maker, functions.unknown_args(run, maker), node, quiet=True)
+                out += [part for part in alternatives(made) if isinstance(part, Instance) and part.cls.node is cls.node]
     return out
