@@ -317,14 +317,18 @@ def delete_item(run: Interpreter, target: ir.Subscript) -> None:
 def _may_clip(run: Interpreter, index: ir.Expr, value: Value) -> bool:
     """Whether entries set to a number may be all those below 0, or above 1: `x[x < 0] = 0` is a clamp by hand.
 
-    A number outside [0, 1] is none, nor are entries that equal another, or lie beyond one that is far from it.
+    A number outside [0, 1] is none, nor are entries at fixed places, or that equal another or lie beyond one far from it.
     """
     number = arithmetic.number_in(value)
     if number is None or not 0 <= number <= 1:
         return number is None
+    places = index.items if isinstance(index, ir.Sequence) else (index,)
+    if all(isinstance(place, (ir.Slice, ir.Dots, ir.Constant)) for place in places):
+        return False
     if not isinstance(index, ir.Compare) or len(index.ops) != 1:
         return True
-    limit = arithmetic.number_in(run.eval(index.rights[0]))
+    right = index.rights[0]
+    limit = None if isinstance(right, ir.Call) else arithmetic.number_in(run.eval(right))
     return limit is None or (index.ops[0] != "==" and 0 <= limit <= 1)
 
 
