@@ -166,7 +166,7 @@ def call_now(
     ):
         run.not_run(definition)
         return Unknown(f"result of {name}", invoke.source(args))
-    args = _one_by_one(definition, args, function.receiver is not None)
+    args = one_by_one(definition, args, function.receiver is not None)
     if not quiet and cannot_succeed(definition, args, function.receiver is not None):
         return Unknown(f"call of {name} with missing arguments")
     at = at or run.ref(node)
@@ -249,7 +249,7 @@ def cannot_succeed(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method
     )
 
 
-def _one_by_one(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> Args:
+def one_by_one(definition: ir.FunctionDef | ir.Lambda, args: Args, is_method: bool) -> Args:
     """The arguments of a function that takes them one by one, where a list of unknown length was spread.
 
     The list is as long as the function asks for, if one length only lets the call succeed.

@@ -260,7 +260,8 @@ def _refuses(run: Interpreter, part: Value, args: Args) -> bool:
         args = args.behind(UNKNOWN)
     if not isinstance(part, Function) or (isinstance(part.node, ir.FunctionDef) and part.node.decorators):
         return False  # what wraps a function may take other arguments
-    return functions.cannot_succeed(part.node, args, part.receiver is not None)
+    is_method = part.receiver is not None
+    return functions.cannot_succeed(part.node, functions.one_by_one(part.node, args, is_method), is_method)
 
 
 def _is_settled(value: Value) -> bool:
