@@ -18,6 +18,9 @@ from torchlint.findings import Applied, NodeRef, StepRef
 MAX_ALTERNATIVES = 8
 """More possibilities than this are unknown: the lattice has a bounded height, so that loops end."""
 
+MAX_CHOICES = 16
+"""So many may they be if all of them are models or the like, of which a setting chooses one: what they give is merged again."""
+
 Varies = Literal["varies"]
 VARIES: Varies = "varies"
 
@@ -501,7 +504,7 @@ def union(values: Iterable[Value]) -> Value:
         return parts[0]
     if not parts:
         return UNKNOWN
-    if len(parts) > MAX_ALTERNATIVES or any(part is TOO_MANY for part in parts):
+    if _is_beyond(parts):
         return _too_many(parts)
     return Union(tuple(parts))
 
@@ -524,14 +527,29 @@ def either(pairs: Iterable[tuple[Value, Guard]]) -> Value:
         return parts[0]
     if not parts:
         return UNKNOWN
-    if len(parts) > MAX_ALTERNATIVES or any(part is TOO_MANY for part in parts):
+    if _is_beyond(parts):
         return _too_many(parts)
     return Union(tuple(parts), tuple(guards) if any(guards) else ())
+
+
+def _is_beyond(parts: Sequence[Value]) -> bool:
+    """Whether there are more possibilities than are told apart: of objects that a setting chooses from, more are."""
+    if len(parts) > MAX_ALTERNATIVES and (len(parts) > MAX_CHOICES or not all(map(_is_chosen, parts))):
+        return True
+    return any(part is TOO_MANY for part in parts)
+
+
+def _is_chosen(part: Value) -> bool:
+    return type(part) in _CHOSEN or (type(part) is Const and part.value is None)
 
 
 def _too_many(parts: Sequence[Value]) -> Value:
     """More possibilities than are told apart: of lists of different lengths it is still known what is in them."""
     return one_list(parts) if all(isinstance(part, (Tuple, Items)) for part in parts) else TOO_MANY
+
+
+_CHOSEN = frozenset((Instance, Class, Layer, Method, Lazy, Unknown))
+"""What a factory gives by a name, what is asked of it, and what it gives beside: nothing, or something unknown."""
 
 
 def _add(parts: list[Value], part: Value) -> int:
