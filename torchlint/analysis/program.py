@@ -116,6 +116,10 @@ class Program:
         held = self._slots.get((id(owner), name))
         return None if held is None else held[1]
 
+    def slots(self, owner: Unknown) -> list[int]:
+        """The cells of all attributes that were set on such an object."""
+        return [cell for held, cell in self._slots.values() if held is owner]
+
     def make_slot(self, owner: Unknown, name: str, before: Value) -> int:
         """The same, made if need be: where it is not set, it is what it was before."""
         held = self._slots.get((id(owner), name))

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from torchlint.analysis import arrays, attributes, definitions, flow, ir, iteration, operators, subscripts, targets
+from torchlint.analysis import (
+    arrays,
+    attributes,
+    definitions,
+    flow,
+    ir,
+    iteration,
+    operators,
+    options,
+    subscripts,
+    targets,
+)
 from torchlint.analysis.values import Const, Extern, Lazy, Pending, Tensor, Tuple, Unknown, Value
 
 if TYPE_CHECKING:
@@ -38,9 +49,10 @@ def _expression(run: Interpreter, stmt: ir.ExprStmt) -> None:
     value = run.eval(stmt.value)
     in_place = stmt.value
     if isinstance(value, Lazy) and isinstance(in_place, ir.Call):
-        if run.fuel > 0 and value.changes:
+        name = in_place.func.name if isinstance(in_place.func, ir.Attribute) else ""
+        if run.fuel > 0 and (value.changes or name.startswith(options.MERGES)):
             value.force()
-        if isinstance(in_place.func, ir.Attribute) and in_place.func.name in arrays.IN_PLACE:
+        if isinstance(in_place.func, ir.Attribute) and name in arrays.IN_PLACE:
             targets.assign(run, in_place.func.value, value)
         return
     if (
