@@ -54,7 +54,7 @@ class Recorder(Interpreter):
         """Remember what a loss takes for logits and what is compared with a probability's threshold."""
         seen, branch, sure = self.program.thresholds, self.frame.branch, not self.choices
         if isinstance(event, LossCall):
-            seen.loss(event, branch, sure)
+            seen.loss(event, branch, self.choices[-1].claims if self.choices else None)
             return
         if isinstance(event, Arithmetic):
             if event.name == "*":

@@ -22,6 +22,7 @@ from torchlint.analysis import (
 )
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.calls import Backward
+from torchlint.analysis.thresholds import Claims
 from torchlint.analysis.values import (
     UNKNOWN,
     Class,
@@ -63,13 +64,17 @@ if TYPE_CHECKING:
 
 
 class Judged:
-    """Loss calls that were judged while one of several possibilities was followed: their keys, and whether one is wrong."""
+    """Loss calls that were judged while one of several possibilities was followed: their keys, and whether one is wrong.
 
-    __slots__ = ("found", "keys")
+    `claims` are the values that this possibility takes for logits.
+    """
+
+    __slots__ = ("claims", "found", "keys")
 
     def __init__(self) -> None:
         self.found = False
         self.keys: list[tuple[object, ...]] = []
+        self.claims: Claims = {}
 
 
 def _arguments(run: Interpreter, node: ir.Call) -> Args:
@@ -247,6 +252,9 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
         choices.append(judged)
 
     run.branches([partial(one, part, guard) for part, guard in parts])
+    run.program.thresholds.agreed(
+        [judged.claims for judged in choices], run.frame.branch, run.choices[-1].claims if run.choices else None
+    )
     if any(not judged.found for judged in choices) and not all(_is_settled(value) for value in args.all()):
         # With another of the possibilities the call is right, and the same setting may have chosen the input.
         doubt(run, [judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard], node)

@@ -36,6 +36,10 @@ class _Claim(msgspec.Struct, frozen=True):
     step: StepRef
 
 
+Claims = dict[Hashable, tuple[Value, _Claim]]
+"""What one of several possibilities takes for logits, each value under what tells it from others."""
+
+
 class _Compared(msgspec.Struct, frozen=True):
     """A comparison with a number between 0 and 1, waiting for what else happens to the value."""
 
@@ -64,8 +68,8 @@ class Thresholds:
         """Whether a loss takes a value for logits. Computes nothing lazy."""
         return bool(self._claims) and _key(part) in self._claims
 
-    def loss(self, call: LossCall, branch: Branch, sure: bool) -> None:
-        """A loss is called. Unless it is `sure`, that is one possibility of several."""
+    def loss(self, call: LossCall, branch: Branch, choice: Claims | None) -> None:
+        """A loss is called; as one possibility of several, what it takes for logits is kept in `choice`."""
         accepts = call.accepts("input")
         wants_logits = "raw" in accepts and not accepts & {"probability", "simplex", "bounded"}
         step = StepRef(call.at, f"`{call.name}` takes it for logits")
@@ -73,11 +77,17 @@ class Thresholds:
             squashed = _before_sigmoid(part)
             if squashed is not None:
                 step = StepRef(call.at, f"`{call.name}` gets its sigmoid")
-                self._claim(squashed, _Claim(branch, step), sure)
+                self._claim(squashed, _Claim(branch, step), choice)
             elif wants_logits:
-                self._claim(part, _Claim(branch, step), sure)
+                self._claim(part, _Claim(branch, step), choice)
             else:
                 self._deny(part)
+
+    def agreed(self, choices: Sequence[Claims], branch: Branch, outer: Claims | None) -> None:
+        """Of several losses one is called: what all of them take for logits is taken so whichever it is."""
+        for key, (part, claim) in choices[0].items():
+            if all(key in other for other in choices[1:]):
+                self._claim(part, _Claim(branch, claim.step), outer)
 
     def multiplied(self, event: Arithmetic, branch: Branch, sure: bool) -> None:
         """Two values are multiplied: the sigmoid of one with labels is a term of a dice or IoU loss written by hand.
@@ -100,7 +110,9 @@ class Thresholds:
         for part in parts:
             squashed = _before_sigmoid(part)
             if squashed is not None and len(parts) == 1:
-                self._claim(squashed, _Claim(branch, StepRef(event.at, "its sigmoid is compared")), sure)
+                self._claim(
+                    squashed, _Claim(branch, StepRef(event.at, "its sigmoid is compared")), None if sure else {}
+                )
         if any(_key(part) is not None for part in parts):
             self._compared[key] = _Compared(event, number, parts, branch, sure)
             self._kept.update((id(part), part) for part in parts)
@@ -126,9 +138,12 @@ class Thresholds:
         claims = (*self._claims.get(key, ()), *self._overlaps.get(key, ()))
         return next((claim for claim in claims if _on_one_way(claim.branch, branch)), None)
 
-    def _claim(self, part: Value, claim: _Claim, sure: bool) -> None:
-        if sure:
+    def _claim(self, part: Value, claim: _Claim, choice: Claims | None) -> None:
+        key = _key(part)
+        if choice is None:
             self._remember(self._claims, part, claim)
+        elif key is not None:
+            choice.setdefault(key, (part, claim))
 
     def _remember(self, where: dict[Hashable, list[_Claim]], part: Value, claim: _Claim) -> None:
         key = _key(part)
