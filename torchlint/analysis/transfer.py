@@ -240,10 +240,17 @@ _NEW = frozenset(("full", "sized"))
 
 
 def _sized_by_batch(bound: Bound) -> bool:
-    """Whether a new tensor gets a size of a batch for one of its own."""
+    """Whether a new tensor gets a size of a batch for one of its own. A number that a caller gives is no batch's, the last
+    and shorter one included: it is the same in every step.
+    """
     given = [value for name, value in bound.named.items() if name != "input"]
     given += bound.rest if "input" in bound.named else (bound.input, *bound.rest)
-    return any(is_batch(size) for value in given for size in (value.items if isinstance(value, Tuple) else (value,)))
+    sizes = (size for value in given for size in (value.items if isinstance(value, Tuple) else (value,)))
+    return any(is_batch(size) and not _is_given(size) for size in sizes)
+
+
+def _is_given(size: Value) -> bool:
+    return isinstance(size, Unknown) and size.source == "parameter"
 
 
 def _applied(bound: Bound, at: NodeRef, layer: Layer | None) -> Applied | None:
