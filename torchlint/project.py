@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
+from typing import NamedTuple
 
 from torchlint.analysis import catalogue, ir
 from torchlint.analysis.catalogue import Model
@@ -28,13 +30,25 @@ _MOST_BELOW = 200
 _STEP = 4096
 """The bytes to which the sizes of imported modules are rounded up."""
 
-_IMPORT_LINE = re.compile(r"^[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)", re.MULTILINE)
+# A pattern that begins with a newline is looked for at newlines alone: several times as fast as one that begins with ^.
+_IMPORT_LINE = re.compile(r"\n[ \t]*(?:from|import)[ \t]([^\n(]*(?:\([^)]*\))?)")
+_DEFINED = re.compile(r"\n(?:class|(?:async )?def)[ \t]+(\w+)")
 _WORD = re.compile(r"\w+")
+_APART = bytes(code if code >= 0x80 or chr(code).isalnum() or code == ord("_") else ord(" ") for code in range(256))
+"""By which everything between words becomes a space, many times as fast as a pattern finds them."""
 
 
 def is_library(name: str) -> bool:
     """Whether a dotted name is certainly one of a library that projects use for many things."""
     return name.partition(".")[0] in _NEVER_OURS
+
+
+class _Below(NamedTuple):
+    """Folders and modules below a folder, and which of these define a name."""
+
+    folders: frozenset[str]
+    modules: frozenset[str]
+    defining: Mapping[str, Sequence[str]]
 
 
 class Project:
@@ -70,6 +84,7 @@ class Project:
         self._importing: dict[str, list[str]] | None = None
         self._models: tuple[Model, ...] | None = None
         self._data_sets: tuple[tuple[str, str], ...] | None = None
+        self._below_folders: dict[str, _Below] = {}
         self.known: dict[Query, tuple[str, ...]] = {}
         """The files that mention something, as far as it was searched for."""
 
@@ -144,7 +159,7 @@ class Project:
 
     def imports(self, path: str) -> frozenset[str]:
         """The words of the import statements of a file. A search in its text."""
-        return frozenset(word for line in _IMPORT_LINE.findall(self.text(path)) for word in _WORD.findall(line))
+        return frozenset(word for line in _IMPORT_LINE.findall("\n" + self.text(path)) for word in _WORD.findall(line))
 
     def _index(self) -> dict[str, list[str]]:
         """The files of the run by the words of their import statements. Each file is searched once, when first asked for any."""
@@ -213,15 +228,24 @@ class Project:
                 return os.path.dirname(path) if path.endswith(".py") else path
         return None
 
-    def defining(self, folder: str, name: str) -> list[str]:
+    def defining(self, folder: str, name: str) -> Sequence[str]:
         """The modules below a folder that define a class or a function of this name. A search in their texts."""
-        pattern = re.compile(rf"^(?:class|(?:async )?def)[ \t]+{re.escape(name)}\b", re.MULTILINE)
-        found: list[str] = []
-        for path in islice(self._modules_below(folder, _MAX_DEPTH), _MOST_BELOW):
-            self.lookups.loaded.add(path)
-            if name in (text := self.text(path)) and pattern.search(text):
-                found.append(path)
-        return found
+        below = self._below_folders.get(folder)
+        if below is None:
+            below = self._below_folders[folder] = self._search_below(folder)
+        self.lookups.folders |= below.folders
+        self.lookups.loaded |= below.modules
+        return below.defining.get(name, ())
+
+    def _search_below(self, folder: str) -> _Below:
+        before, self.lookups.folders = self.lookups.folders, set()
+        modules = list(islice(self._modules_below(folder, _MAX_DEPTH), _MOST_BELOW))
+        folders, self.lookups.folders = frozenset(self.lookups.folders), before
+        defining: dict[str, list[str]] = {}
+        for path in modules:
+            for name in dict.fromkeys(_DEFINED.findall("\n" + self.text(path))):
+                defining.setdefault(name, []).append(path)
+        return _Below(folders, frozenset(modules), defining)
 
     def _modules_below(self, folder: str, depth: int) -> Iterator[str]:
         for entry in sorted(self._list(folder)):
@@ -290,9 +314,14 @@ class Project:
 
 def _holds(data: str, names: frozenset[str]) -> bool:
     """Whether one of the names is a word of a text."""
-    if len(names) > _FEW:
-        return not names.isdisjoint(_WORD.findall(data))
-    return any(name in data and name in _WORD.findall(data) for name in names)
+    if len(names) > _FEW or any(name in data for name in names):
+        return not _encoded(names).isdisjoint(data.encode("latin-1").translate(_APART).split())
+    return False
+
+
+@cache
+def _encoded(names: frozenset[str]) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in names)
 
 
 _FEW = 8
