@@ -70,7 +70,7 @@ def test_what_only_one_process_sees_is_reported(run: Run) -> None:
     arguments = ("--standalone", "--nproc-per-node", "2", "-m", "torchlint", "trace", "train.py")
     ran = run({"train.py": script.replace("labels.squeeze(1)", "labels")}, "-m", "torch.distributed.run", *arguments)
     assert ran.code == 1
-    assert "the ranks disagree at train.py:19:16" in ran.out
+    assert "the processes disagree at train.py:19:16" in ran.out
     assert "(rank 1)" in ran.out and ran.out.count("error[TLN101]") == 1
 
 

@@ -81,8 +81,10 @@ class Children:
         self.identity = () if process is None else _identity(process)
         self.rank: int | None = None
         self.has_begun = False
+        self.has_said = False
         self.is_pooled = process is not None and _is_pooled(process)
         self.started: WeakSet[BaseProcess] = WeakSet()
+        self.pooled: WeakSet[BaseProcess] = WeakSet()
         self.end = threading.Lock()
         self.watch: Watch | None = None
         self.idle = Idle()
@@ -95,6 +97,8 @@ class Children:
         patches = self.running.session.patches
         patches.replace(BaseProcess, "start", self._starts)
         patches.replace(BaseProcess, "_bootstrap", self._bootstraps)
+        for name in ("terminate", "kill"):
+            patches.replace(BaseProcess, name, self._ends)
         patches.replace(multiprocessing.spawn, "get_command_line", self._commands)
         patches.replace(multiprocessing.util, "spawnv_passfds", self._servers)
 
@@ -109,11 +113,31 @@ class Children:
             finally:
                 self.starting.process = None
             if is_followed:
-                if not is_pooled:
-                    self.started.add(process)
+                (self.pooled if is_pooled else self.started).add(process)
                 self._watch()
 
         return start
+
+    def _ends(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Ends a process, as `mp.spawn` does where another one failed: not before it has said what it saw."""
+
+        def terminate(process: BaseProcess) -> None:
+            try:
+                if process in self.started or process in self.pooled:
+                    self._ask(process)
+            except Exception as error:  # noqa: BLE001
+                self._fail(error)
+            original(process)
+
+        return terminate
+
+    def _ask(self, process: BaseProcess) -> None:
+        """Let a process say what it saw."""
+        identity, until = _identity(process), time.monotonic() + _GRACE
+        if self.family.has("here", identity):
+            self.family.mark("ending", identity)
+            while _runs(process) and not self.family.has("seen", identity) and time.monotonic() < until:
+                time.sleep(POLL / 10)
 
     def _commands(self, original: Callable[..., list[str]]) -> Callable[..., list[str]]:
         """The command of a spawned process."""
@@ -174,6 +198,7 @@ class Children:
         for name in ("format_exc", "print_exc"):
             self.running.session.patches.replace(traceback, name, _clean)
         self._watch()
+        self.family.mark("here", self.identity)
 
     def _leave(self, code: int) -> int:
         """Tell what was seen. The exit code that is to be."""
@@ -229,12 +254,10 @@ class Children:
 
     def _looked(self) -> bool:
         limits, is_first = self.running.limits, not self.identity
-        if not is_first and not self.has_begun and self.running.session.recorder.progress.all:
-            self.has_begun = True
-            self.rank = _rank()
-            self.family.mark("began", self.identity)
+        if not is_first:
+            self._say()
         if limits is None:
-            return is_first or self.has_begun
+            return is_first
         if limits.stops and not self.has_stopped:
             self.has_stopped = True
             self.family.mark("stopped", self.identity)
@@ -247,6 +270,16 @@ class Children:
             if self.idle or (not is_first and time.monotonic() - self.alone_since > LONGEST):
                 self.running.give_up()
         return False
+
+    def _say(self) -> None:
+        """Say that this process trains, and what it saw if it is about to be ended from outside."""
+        if not self.has_begun and self.running.session.recorder.progress.all:
+            self.has_begun = True
+            self.rank = _rank()
+            self.family.mark("began", self.identity)
+        if not self.has_said and self.family.has("ending", self.identity):
+            self.has_said = True
+            self.family.tell(self.identity, Seen(self.rank, self.running.session.report()))
 
     def _fail(self, error: Exception) -> None:
         self.running.session.recorder.fail(error)
@@ -277,8 +310,12 @@ def spawned(path: str) -> None:
     if running.overlay is not None:
         running.overlay.gone |= given.gone
     if given.is_traced:
-        running.start()
-        Children(Family(given.folder), given.settings, running).install()
+        try:
+            running.start()
+            Children(Family(given.folder), given.settings, running).install()
+        except Exception:
+            running.session.stop()
+            raise
     elif running.overlay is not None:
         running.overlay.install(Patches())
 

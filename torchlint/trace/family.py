@@ -17,8 +17,8 @@ from torchlint.trace.report import Result
 Identity = tuple[int, ...]
 """What tells a process from others that the same one started, and those that these start in turn; () is the first."""
 
-Mark = Literal["began", "stopped", "over"]
-"""A process has made its first step; the dry run has stopped one; the first process ends, and so is everything to."""
+Mark = Literal["here", "began", "stopped", "ending", "over"]
+"""A process is traced; it has made its first step; the dry run has stopped it; its parent is about to end it; all end."""
 
 
 class Seen(NamedTuple):
@@ -46,6 +46,10 @@ class Family:
         """Leave what a process saw."""
         rank = b"" if seen.rank is None else b"%d" % seen.rank
         self._leave("seen", identity, rank + b"\n" + packed(seen.result))
+
+    def has(self, kind: Mark | Literal["seen"], identity: Identity) -> bool:
+        """Whether this is told of a process, or what it saw."""
+        return os.path.exists(self.path(kind, identity))
 
     def count(self, mark: Mark) -> int:
         """How many processes have told so."""

@@ -150,7 +150,7 @@ def _site(number: int, site: Reported, contracts: Contracts) -> Markup:
         tag("h3", tag("code", place_of(site)), f" {site.name}", id=f"site-{number}"),
         *(_verdict(site, told) for told in site.verdicts),
         *(
-            [tag("p", "The ranks disagree here:"), tag("ul", *(tag("li", line) for line in site.ranks))]
+            [tag("p", "The processes disagree here:"), tag("ul", *(tag("li", line) for line in site.ranks))]
             if site.ranks
             else []
         ),

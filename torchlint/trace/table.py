@@ -31,7 +31,7 @@ def write(result: Result, contracts: Contracts, stream: IO[str]) -> None:
             console.print(Text(line))
     for site in result.sites:
         if site.ranks:
-            console.print(Text(f"note: the ranks disagree at {place_of(site)}"))
+            console.print(Text(f"note: the processes disagree at {place_of(site)}"))
             for line in site.ranks:
                 console.print(Text(f"  {line}"))
     for failure in result.failures:
