@@ -27,6 +27,8 @@ def squeezed_and_flattened(
         return None, at if changed else None
     if rule in ("keep", "broadcast", "like") and isinstance(part, Tensor):
         return part.squeezed, part.flattened
+    if rule == "linear" and isinstance(part, Tensor):
+        return part.squeezed, None  # rows in, rows out
     return None, None
 
 
