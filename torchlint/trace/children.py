@@ -219,9 +219,15 @@ class Children:
             return code
 
     def _linger(self) -> None:
-        """Keep connections open as long as others train: to lose them would be an error there, and no stop."""
-        until = time.monotonic() + LONGEST
-        while self.family.silent and time.monotonic() < until:
+        """Keep connections open as long as others train: to lose them would be an error there, and no stop.
+
+        Each says that it trains from a thread of its own, so one that was fast is waited for a moment.
+        """
+        begin = time.monotonic()
+        while (waited := time.monotonic() - begin) < LONGEST:
+            all_heard = waited >= _GRACE or len(self.family.heard) >= torch.distributed.get_world_size()
+            if all_heard and not self.family.silent:
+                return
             time.sleep(POLL)
 
     def _give_up(self) -> None:

@@ -56,6 +56,11 @@ class Family:
         return len([*self._identities(mark)])
 
     @property
+    def heard(self) -> set[Identity]:
+        """The processes that said that they train, or what they saw."""
+        return {*self._identities("began"), *self._identities("seen")}
+
+    @property
     def silent(self) -> list[Identity]:
         """The processes that train, or did, and have not said what they saw."""
         told = set(self._identities("seen"))
