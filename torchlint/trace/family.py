@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from torchlint.trace.joined import joined, packed, unpacked
+from torchlint.trace.joined import joined, leave_file, packed, unpacked
 from torchlint.trace.report import Result
 
 Identity = tuple[int, ...]
@@ -40,12 +40,12 @@ class Family:
 
     def mark(self, mark: Mark, identity: Identity) -> None:
         """Tell the others something."""
-        self._leave(mark, identity, b"")
+        leave_file(self.path(mark, identity), b"")
 
     def tell(self, identity: Identity, seen: Seen) -> None:
         """Leave what a process saw."""
         rank = b"" if seen.rank is None else b"%d" % seen.rank
-        self._leave("seen", identity, rank + b"\n" + packed(seen.result))
+        leave_file(self.path("seen", identity), rank + b"\n" + packed(seen.result))
 
     def has(self, kind: Mark | Literal["seen"], identity: Identity) -> bool:
         """Whether this is told of a process, or what it saw."""
@@ -99,10 +99,3 @@ class Family:
     def path(self, kind: str, identity: Identity) -> str:
         """Where a file for or from a process is."""
         return os.path.join(self.folder, "-".join([kind, *map(str, identity)]))
-
-    def _leave(self, kind: str, identity: Identity, data: bytes) -> None:
-        """Write a file for others, all of it at once."""
-        path = self.path(kind, identity)
-        with open(f"{path}.part", "wb") as file:
-            file.write(data)
-        os.replace(f"{path}.part", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,13 @@ def packed(result: Result) -> bytes:
 def unpacked(data: bytes) -> Result:
     """A result from another process. Raises msgspec.MsgspecError."""
     return _RESULTS.decode(data)
+
+
+def leave_file(path: str, data: bytes) -> None:
+    """Write a file for another process, which sees all of it at once."""
+    with open(f"{path}.part", "wb") as file:
+        file.write(data)
+    os.replace(f"{path}.part", path)
 
 
 def joined(results: Sequence[tuple[str, Result]]) -> Result:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from torchlint.trace.joined import joined, packed, unpacked
+from torchlint.trace.joined import joined, leave_file, packed, unpacked
 from torchlint.trace.report import Result
 
 PATIENCE = 30.0
@@ -53,10 +53,7 @@ def here(environment: Mapping[str, str]) -> Rank | None:
 def send(rank: Rank, result: Result) -> None:
     """Leave what this process saw for the first one."""
     if rank.is_first_machine:
-        path = _path(rank, rank.number)
-        with open(f"{path}.part", "wb") as file:
-            file.write(packed(result))
-        os.replace(f"{path}.part", path)
+        leave_file(_path(rank, rank.number), packed(result))
 
 
 def gather(rank: Rank, result: Result) -> Result:
