@@ -29,6 +29,12 @@ def test_findings(page: Page, case: Case) -> None:
 
 
 @pytest.mark.parametrize(("page", "case"), CASES)
+def test_findings_with_coverage(page: Page, case: Case) -> None:
+    """To ask what was seen of each loss call changes no finding."""
+    assert not (message := testing.lint_case(case, page.path, coverage=True)), message
+
+
+@pytest.mark.parametrize(("page", "case"), CASES)
 def test_fixes(page: Page, case: Case) -> None:
     """Fixes make what the page shows, repair what they are for, bring nothing new, and leave nothing for a second run."""
     assert not (message := testing.fix_case(case, page.path)), message

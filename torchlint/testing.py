@@ -368,7 +368,7 @@ def _compared(repair: _Repair, texts: Mapping[str, str], expected: Mapping[str, 
                 break
 
 
-def lint_case(case: Case, origin: str, settings: Settings | None = None) -> str:
+def lint_case(case: Case, origin: str, settings: Settings | None = None, *, coverage: bool = False) -> str:
     """What differs between the marks of a case and the findings in it, one line each; empty if nothing does.
 
     Raises PageError for blocks without a path among files, ConfigError for a toml block that cannot be used.
@@ -378,7 +378,7 @@ def lint_case(case: Case, origin: str, settings: Settings | None = None) -> str:
     chosen = _settings(case, origin, settings or Settings())
     differences: list[str] = []
     for group in _groups(case, origin):
-        report = check_texts(group.texts(), chosen)
+        report = check_texts(group.texts(), chosen, coverage=coverage)
         differences += _differences(case, group, report)
     return "\n".join(differences)
 

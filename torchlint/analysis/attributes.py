@@ -10,7 +10,6 @@ from torchlint.analysis.arguments import Args
 from torchlint.analysis.program import SLOT, decorator_names, foreign_bases, linearise
 from torchlint.analysis.state import INIT
 from torchlint.analysis.values import (
-    TOO_MANY,
     UNKNOWN,
     Class,
     Const,
@@ -34,6 +33,7 @@ from torchlint.analysis.values import (
     alternatives,
     either,
     guarded,
+    is_anything,
     is_pending,
     join,
     later,
@@ -334,7 +334,7 @@ def set_attribute(run: Interpreter, value: Value, name: str, new: Value) -> None
             cell = part.cell
         if isinstance(part, ModuleValue):
             cell = run.program.module(part.path).cell
-        if isinstance(part, Unknown) and part not in (UNKNOWN, TOO_MANY):
+        if isinstance(part, Unknown) and not is_anything(part):
             slot = run.program.make_slot(part, name, _unseen_attribute(part, name))
             held = run.heap.write(slot)
             held[SLOT] = new if len(parts) == 1 else join(held[SLOT], new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import comparisons, ir
-from torchlint.analysis.values import TOO_MANY, UNKNOWN, Const, Extern, Instance, Lazy, Test, Union, Unknown, Value
+from torchlint.analysis.values import Const, Extern, Instance, Lazy, Test, Union, Unknown, Value, is_anything
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -110,7 +110,7 @@ def _subject(run: Interpreter, node: ir.Expr) -> object | None:
 def _identity(value: Value) -> object | None:
     if isinstance(value, Extern):
         return value.name
-    if value is UNKNOWN or value is TOO_MANY:
+    if is_anything(value):
         return None
     return value if isinstance(value, (Unknown, Lazy, Union)) else None
 

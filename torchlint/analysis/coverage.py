@@ -140,7 +140,7 @@ class Observer(Recorder):
         if isinstance(value, Union):
             if not any(_is_dark(part) for part in value.alternatives):
                 return value
-            return Union(tuple(self._explained(part, node, met) for part in value.alternatives))
+            return Union(tuple(self._explained(part, node, met) for part in value.alternatives), value.guards)
         if not _is_dark(value):
             return value
         assert isinstance(value, (Unknown, Tensor))

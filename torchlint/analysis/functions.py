@@ -47,6 +47,7 @@ from torchlint.analysis.values import (
     computed,
     either,
     guarded,
+    is_anything,
     is_batch,
     union,
 )
@@ -341,7 +342,7 @@ def bind_parameters(run: Interpreter, function: Function, args: Args, step: Step
 
 def _one_of(others: Value, name: str) -> Value:
     """One of the keywords that a call hands over unseen."""
-    return Unknown(f"parameter {name}", "setting") if others is UNKNOWN else others
+    return Unknown(f"parameter {name}", "setting") if is_anything(others) else others
 
 
 def _passed(value: Value, step: StepRef | None) -> Value:

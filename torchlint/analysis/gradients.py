@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torchlint.analysis import shapes, wording
 from torchlint.analysis.shapes import Bound
-from torchlint.analysis.values import TOO_MANY, UNKNOWN, Cut, Shape, Tensor, Unknown, Value, alternatives, may_learn
+from torchlint.analysis.values import Cut, Shape, Tensor, Unknown, Value, alternatives, is_anything, may_learn
 from torchlint.contracts import Kind
 from torchlint.findings import NodeRef, StepRef
 
@@ -78,7 +78,7 @@ def cut_here(part: Value, name: str, at: NodeRef) -> Cut | None:
         if part.kind in LEARNT:
             return Cut(step)
         return Cut(step, part if part.origin is None else part.origin) if part.kind == "unknown" else None
-    if not isinstance(part, Unknown) or part is UNKNOWN or part is TOO_MANY or part.source == "batch":
+    if not isinstance(part, Unknown) or is_anything(part) or part.source == "batch":
         return None
     return Cut(step, part)
 

@@ -51,6 +51,7 @@ from torchlint.analysis.values import (
     computed,
     either,
     guarded,
+    is_anything,
     is_batch,
     is_pending,
     join,
@@ -307,7 +308,7 @@ def _call_layer(run: Interpreter, layer: Layer, args: Args, node: ir.Node) -> Va
                 batched = any(is_batch(value) for value in args.all())
                 return call(run, own[head], Args([Tensor(batched=batched)]), node)
     bound = operate.bind(layer.op, layer.name, args.positional, args.keywords, layer.options)
-    if bound.input is UNKNOWN and args.others is not None and is_batch(args.others):
+    if is_anything(bound.input) and args.others is not None and is_batch(args.others):
         bound = msgspec.structs.replace(bound, input=args.others)
     return operate.apply(run, bound, node, layer)
 

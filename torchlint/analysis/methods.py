@@ -45,6 +45,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    is_anything,
     is_batch,
     is_pending,
     join,
@@ -103,7 +104,7 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name in attributes.PARAMETERS and not args.positional:
         return attributes.PARAMETERS[name]
     if name in ("numpy", "tolist", "item"):
-        origin = None if receiver is UNKNOWN else receiver
+        origin = None if is_anything(receiver) else receiver
         cut = gradients.cut_here(receiver, f".{name}()", run.ref(node))
         holder: Holder = "numpy" if name == "numpy" else "torch"
         return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut, holder=holder)
@@ -112,7 +113,7 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
         # What a gradient scaler gives is the loss, larger.
         return args.positional[0]
-    if receiver is not UNKNOWN and (parsed := options.method(run, receiver, name, args)) is not None:
+    if not is_anything(receiver) and (parsed := options.method(run, receiver, name, args)) is not None:
         return parsed
     if args.positional and name == "prepare":
         return _as_given(args)

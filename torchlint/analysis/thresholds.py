@@ -12,14 +12,13 @@ import msgspec
 
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, LossCall, OpCall, Thresholded
 from torchlint.analysis.values import (
-    TOO_MANY,
-    UNKNOWN,
     Const,
     Tensor,
     Trail,
     Unknown,
     Value,
     alternatives,
+    is_anything,
     is_batch,
     kind_of,
 )
@@ -185,7 +184,7 @@ def _before_sigmoid(part: Value) -> Value | None:
 def _key(part: Value) -> Hashable:
     """What tells a value from others: where raw ones are made, and of unknown ones the object; None if nothing does."""
     if isinstance(part, Unknown):
-        return None if part is UNKNOWN or part is TOO_MANY else id(part)
+        return None if is_anything(part) else id(part)
     if not isinstance(part, Tensor) or part.dtype in ("int", "bool"):
         return None
     if part.kind == "unknown":

@@ -11,8 +11,6 @@ from torchlint.analysis import arithmetic, dtypes, gradients, iteration, reshape
 from torchlint.analysis.dtypes import Number
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
-    TOO_MANY,
-    UNKNOWN,
     Const,
     Container,
     Guard,
@@ -29,6 +27,7 @@ from torchlint.analysis.values import (
     cause_of,
     either,
     guarded,
+    is_anything,
     is_batch,
     is_pending,
     kind_of,
@@ -163,7 +162,7 @@ def _origin(bound: Bound, part: Value) -> Value | None:
     if bound.op.gives not in ("keep", "join") or bound.op.id.startswith("clamp"):
         return None
     if not isinstance(part, Tensor):
-        return part if part is not UNKNOWN and part is not TOO_MANY else None
+        return None if is_anything(part) else part
     return part if part.origin is None and part.kind == "unknown" else part.origin
 
 
@@ -173,7 +172,7 @@ def _squashed(bound: Bound) -> Value | None:
         return None
     parts = alternatives(bound.input)
     part = parts[0]
-    if len(parts) != 1 or part is UNKNOWN or not isinstance(part, (Tensor, Unknown)):
+    if len(parts) != 1 or is_anything(part) or not isinstance(part, (Tensor, Unknown)):
         return None
     return part.origin if isinstance(part, Tensor) and part.kind == "unknown" and part.origin is not None else part
 

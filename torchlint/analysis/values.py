@@ -700,6 +700,13 @@ def is_setting(subject: object) -> bool:
     return isinstance(subject, Unknown) and subject.source == "setting"
 
 
+def is_anything(value: Value) -> bool:
+    """Whether a value is unknown and nothing tells it from other unknown ones; a cause, for people, does not."""
+    if value is UNKNOWN or value is TOO_MANY:
+        return True
+    return isinstance(value, Unknown) and not value.reason and value.source == "other" and value.default is None
+
+
 def number_type(value: Value) -> Literal["float", "int"] | None:
     """Which type of number a value is that the code does not fix; None if it is none."""
     if not isinstance(value, Unknown):
