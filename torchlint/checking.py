@@ -109,6 +109,7 @@ def _collected_seldom() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()  # or all that is left would be gone over once more, at the end of a process
         gc.set_threshold(*before)
 
 

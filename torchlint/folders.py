@@ -8,10 +8,14 @@ from contextlib import suppress
 
 
 class Folders:
-    """The names in folders, each listed once. `paths` are there whether or not they are on disk: unsaved buffers, texts."""
+    """The names in folders, each listed once. `paths` are there whether or not they are on disk: unsaved buffers, texts.
+
+    `spelling` says how each of them was written, by its normal form.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self._given = _children(os.path.normpath(path) for path in paths)
+        self.spelling = {os.path.normpath(path): path for path in paths}
+        self._given = _children(self.spelling)
         self.listed: dict[str, frozenset[str]] = {}
         """The folders that were asked for so far."""
 

@@ -76,9 +76,10 @@ class Project:
         self._lower = lower
         self.contracts = contracts
         self.search = tuple(search)
-        self._spelling = {os.path.normpath(path): path for path in paths}
         self.lookups = Lookups()
-        self._names = (folders or Folders(paths)).names
+        folders = folders or Folders(paths)
+        self._spelling = folders.spelling
+        self._names = folders.names
         self._found: dict[tuple[str, str], tuple[str | None, frozenset[str]]] = {}
         self.modules: dict[str, ir.Module] = {}
         self._importing: dict[str, list[str]] | None = None
@@ -174,9 +175,10 @@ class Project:
         data = self.text(path)
         return _holds(data, names) or any(_looked_up(data, module) for module in modules)
 
-    def looks_up(self, path: str, module: str) -> bool:
-        """Whether a file looks up a name in a module that no text of its own fixes. A search in its text."""
-        return _looked_up(self.text(path), module)
+    def looked_up(self, modules: Iterable[str], paths: Iterable[str]) -> list[str]:
+        """Those of the modules in which one of the files looks up a name that its text does not fix. A search in the texts."""
+        texts = [text for text in map(self.text, paths) if "getattr(" in text]
+        return [module for module in modules if any(_looked_up(text, module) for text in texts)]
 
     def text(self, path: str) -> str:
         """The text of a file, not decoded properly; empty if it cannot be read."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from torchlint.analysis.again import Again, Lowered, Memory
+from torchlint.analysis.ir import Module
 from torchlint.analysis.parts import of_text
 from torchlint.analysis.spans import Span
 from torchlint.analysis.whole import Runner
@@ -70,8 +71,13 @@ class Recall:
         self._again = Again(project, runner, self._before.memory, self._changes, self._words)
         return self._again
 
+    def unknown(self, modules: Mapping[str, Module]) -> dict[str, Module]:
+        """Those of the modules of which it is not remembered what they were lowered to."""
+        known = self._before.memory.modules
+        return {path: each for path, each in modules.items() if not known.get(path) or path in self._changes.files}
+
     def lowered(self, modules: Mapping[str, Lowered]) -> None:
-        """Take in the modules that were lowered in this run."""
+        """Take in the modules that were lowered in this run, at least those that are not remembered."""
         self._lowered = modules
 
     # ---- places and repairs

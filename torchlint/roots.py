@@ -117,7 +117,8 @@ def _by_runner(
     if recall is not None:
         from torchlint.analysis.again import lowered  # noqa: PLC0415  # as above
 
-        recall.lowered(lowered(project.modules) | (looked.lowered if looked is not None else {}))
+        here = lowered(recall.unknown(project.modules))
+        recall.lowered(here | (looked.lowered if looked is not None else {}))
     return analysis
 
 

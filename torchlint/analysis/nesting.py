@@ -58,7 +58,7 @@ def too_deep(text: str) -> TooDeep | None:
 
 def _suspicious(data: bytes) -> bool:
     """Whether an exact scan is due. Strings and comments count like code here, so that a harmless file can be suspicious."""
-    if data.count(b"elif") > MAX_ELIFS or any(data.count(word) > MAX_CHAIN for word in _WORDS):
+    if data.count(b"elif") > MAX_ELIFS or any(_is_frequent(word, data) for word in _WORDS):
         return True
     if b"case" in data and _DEEP_CASE.search(data):
         return True
@@ -80,6 +80,11 @@ def _suspicious(data: bytes) -> bool:
             break
         rest = shorter
     return False
+
+
+def _is_frequent(word: bytes, data: bytes) -> bool:
+    """Whether a word occurs more often than a chain may have links; `or` is also a part of `for`, `torch` and `forward`."""
+    return data.count(word) > MAX_CHAIN and len(re.findall(rb"\b%s\b" % word, data)) > MAX_CHAIN
 
 
 def _scan(text: str) -> TooDeep | None:

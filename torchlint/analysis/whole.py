@@ -144,7 +144,7 @@ class Callers:
         self.roots = self.roots | frozenset(found)
         self.vocabulary.add(wanted)
         named_so = {module for module in names | packages if "loss" in module.lower()}
-        self.vocabulary.add(module for module in named_so if any(self.project.looks_up(path, module) for path in found))
+        self.vocabulary.add(self.project.looked_up(named_so, found))
         return found
 
     def _importing(self, wanted: frozenset[str], modules: frozenset[str], packages: frozenset[str]) -> list[str]:
