@@ -61,7 +61,8 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     `args` are the bound tensors by the contract's parameter names, `options` the constructor's or function's other
     arguments. `made` is where the loss object was made, None for a function. `full_batches` says that a loader in sight
     drops the last, short batch. `autocast`: whether CUDA autocast is on. `shown`: the loss is printed or added up, and nothing
-    learns from it; looked up for an input that a `squeeze()` is on the way of.
+    learns from it; looked up for an input that a `squeeze()` is on the way of. `conditional`: tests that the code does not fix
+    decide whether it is called.
     """
 
     loss: Loss
@@ -70,6 +71,7 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     made: Trail | None
     full_batches: bool = False
     shown: bool = False
+    conditional: bool = False
     autocast: Autocast = NO_AUTOCAST
 
     @property

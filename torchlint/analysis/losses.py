@@ -111,6 +111,7 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
         made=criterion.trail,
         full_batches=full,
         shown=loss.shapes == "index" and _is_shown(run, loss, values, node),
+        conditional=bool(assumed or run.choices),
         autocast=run.frame.autocast,
     )
     run.record(record)

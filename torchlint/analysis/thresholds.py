@@ -178,7 +178,7 @@ def _on_one_way(a: Branch, b: Branch) -> bool:
 
 def _before_sigmoid(part: Value) -> Value | None:
     """What a sigmoid was applied to, if nothing else was done to its result."""
-    return part.origin if isinstance(part, Tensor) and part.kind in ("probability", "simplex") else None
+    return part.origin if isinstance(part, Tensor) and part.kind == "probability" else None
 
 
 def _key(part: Value) -> Hashable:

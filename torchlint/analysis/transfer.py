@@ -167,8 +167,8 @@ def _origin(bound: Bound, part: Value) -> Value | None:
 
 
 def _squashed(bound: Bound) -> Value | None:
-    """What a sigmoid is applied to."""
-    if bound.op.id not in ("sigmoid", "sigmoid_"):
+    """What a sigmoid or a softmax is applied to."""
+    if bound.op.id not in _BY_LOSSES and bound.op.id != "sigmoid_":
         return None
     parts = alternatives(bound.input)
     part = parts[0]
@@ -226,7 +226,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         cause=cause_of(source) if kind == "unknown" else None,
         cut=gradients.cut_of(bound, part, at),
         origin=_squashed(bound)
-        if kind in ("probability", "simplex")
+        if kind in ("probability", "simplex", "log_simplex")
         else None
         if part is None
         else _origin(bound, part),

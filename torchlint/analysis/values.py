@@ -181,8 +181,8 @@ class Tensor(Value, frozen=True, eq=False):
     `many` that no batch of one sample comes this far, since a layer has refused it or the rows of several batches were joined;
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
     sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
-    one that a sigmoid was applied to if it is a probability, as long as nothing else was done to it. `cut` is where the
-    gradient of something was cut off that it is made of, wholly or as one term of a sum.
+    one that a sigmoid or a softmax was applied to, as long as nothing else was done to it. `cut` is where the gradient of
+    something was cut off that it is made of, wholly or as one term of a sum.
     `blank` is one of zeros or ones whose entries are still to be set. `squeezed` is a `squeeze()` without a dimension on the
     way, `flattened` what made the tensor one-dimensional; both are forgotten when the shape changes again. `unsqueezed` is the
     shape before that `squeeze()`. `applied` is where the activation is applied, as long as only such operations follow as could

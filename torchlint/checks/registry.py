@@ -9,6 +9,7 @@ import msgspec
 
 from torchlint.analysis.calls import Backward, Event, LossCall, OpCall
 from torchlint.analysis.values import Lazy, Tensor, Trail, Value, alternatives, computed
+from torchlint.checks.chosen import chosen_wrongly
 from torchlint.diagnostics import Confidence
 from torchlint.findings import AnyPlan, Finding, NodeRef, StepRef, doubtful
 
@@ -126,7 +127,7 @@ def _possible(event: LossCall | Backward, known: set[str]) -> list[Finding]:
     found: dict[str, Finding] = {}
     for ways in _ways(event):
         judged = [_judged(way) for _, way in ways]
-        for findings in judged:
+        for (wrong, _), findings in zip(ways, judged, strict=True):
             for finding in findings:
                 code = finding.code
                 right = [
@@ -135,8 +136,16 @@ def _possible(event: LossCall | Backward, known: set[str]) -> list[Finding]:
                     if all(other.code != code for other in each)
                 ]
                 if right and code not in known:
-                    found.setdefault(code, doubtful(finding, _otherwise(event, right)))
+                    found.setdefault(code, _one_of_several(event, finding, wrong, right))
     return list(found.values())
+
+
+def _one_of_several(event: LossCall | Backward, finding: Finding, wrong: Value, right: Sequence[Value]) -> Finding:
+    """A finding on one possibility where others are right: likely, unless an option chooses it for this very loss."""
+    chosen = chosen_wrongly(event, wrong, right) if isinstance(event, LossCall) else None
+    if chosen is None:
+        return doubtful(finding, _otherwise(event, right))
+    return msgspec.structs.replace(finding, trail=(*finding.trail, chosen), plan=None)
 
 
 def _ways(event: LossCall | Backward) -> Iterator[list[tuple[Value, LossCall | Backward]]]:
