@@ -29,10 +29,12 @@ from torchlint.analysis.values import (
     Instance,
     Items,
     Lazy,
+    Test,
     Tuple,
     Union,
     Value,
     alternatives,
+    either,
     later,
     union,
 )
@@ -115,8 +117,12 @@ def fitting(run: Interpreter, models: Sequence[Model], use: Use) -> list[Class]:
 
 
 def objects(run: Interpreter, classes: Sequence[Class], step: StepRef, node: ir.Node) -> Value:
-    """An object of any of these classes, with a step that says why."""
-    return union([part for cls in classes for part in _made(run, cls, step, node)])
+    """An object of any of these classes, with a step that says why. Which one it is, it is everywhere."""
+    return either(
+        (part, frozenset([(Test(step.at, (cls.path, cls.node.id)), True)]))
+        for cls in classes
+        for part in _made(run, cls, step, node)
+    )
 
 
 def _missing_class(run: Interpreter, function: Function, param: ir.Parameter) -> str | None:
