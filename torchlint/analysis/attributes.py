@@ -94,9 +94,12 @@ def _attribute(run: Interpreter, part: Value, name: str, node: ir.Node) -> Value
 
 
 def _extern_attribute(run: Interpreter, part: Extern, name: str, node: ir.Node) -> Value:
-    if name == "newaxis" and part.name == "numpy":
-        return Const(None)
-    return Extern(run.program.canonical(f"{part.name}.{name}"))
+    full = run.program.canonical(f"{part.name}.{name}")
+    return Const(_CONSTANTS[full]) if full in _CONSTANTS else Extern(full)
+
+
+_CONSTANTS = {"numpy.newaxis": None} | dict.fromkeys(("numpy.inf", "numpy.Inf", "math.inf", "torch.inf"), float("inf"))
+"""What libraries call a constant."""
 
 
 def _module_attribute(run: Interpreter, part: ModuleValue, name: str, node: ir.Node) -> Value:

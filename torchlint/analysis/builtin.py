@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import attributes, containers, imports, invoke, ir, iteration, scopes, shapes, subscripts
@@ -294,13 +295,17 @@ def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
 
 def _number(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
-    return part if isinstance(part, Const) and isinstance(part.value, (int, float)) else AN_INT
+    with suppress(ValueError, OverflowError):
+        if isinstance(part, Const) and isinstance(part.value, (int, float, str)):
+            return Const(int(part.value))
+    return AN_INT
 
 
 def _float(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
-    if isinstance(part, Const) and isinstance(part.value, (int, float)):
-        return Const(float(part.value))
+    with suppress(ValueError, OverflowError):
+        if isinstance(part, Const) and isinstance(part.value, (int, float, str)):
+            return Const(float(part.value))
     return A_FLOAT
 
 

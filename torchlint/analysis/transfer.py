@@ -53,7 +53,28 @@ def sources(run: Interpreter, bound: Bound) -> list[Value]:
         if name in ("input", "other", "tensors"):
             element, known = iteration.iterate(run, value) if name == "tensors" else (value, [value])
             out.extend(known if known is not None else [element])
+    if bound.op.id in ("where", "where_method") and any(
+        kind_of(part) == "raw" for each in out for part in alternatives(each)
+    ):
+        # Scores that a mask sets to a number are scores as before.
+        out = [part for part in out if not _is_number(part)]
     return out or [bound.input]
+
+
+def _is_number(value: Value) -> bool:
+    """Whether a value is one number, or a tensor that holds one everywhere."""
+    return all(
+        (isinstance(part, Const) and isinstance(part.value, (int, float)))
+        or (isinstance(part, Tensor) and part.kind == "unknown" and not part.attached and _is_uniform(part))
+        for part in alternatives(value)
+    )
+
+
+def _is_uniform(part: Tensor) -> bool:
+    return part.blank or part.activation in _UNIFORM or (part.shape is not None and part.shape.rank == 0)
+
+
+_UNIFORM = frozenset(("torch.full", "torch.full_like"))
 
 
 def has_dimension(bound: Bound) -> bool:
