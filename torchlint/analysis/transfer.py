@@ -11,6 +11,7 @@ from torchlint.analysis import arithmetic, dtypes, gradients, iteration, reshape
 from torchlint.analysis.dtypes import Number
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
+    SQUASHED,
     Const,
     Container,
     Guard,
@@ -246,11 +247,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         trail=trail,
         cause=cause_of(source) if kind == "unknown" else None,
         cut=gradients.cut_of(bound, part, at),
-        origin=_squashed(bound)
-        if kind in ("probability", "simplex", "log_simplex")
-        else None
-        if part is None
-        else _origin(bound, part),
+        origin=_squashed(bound) if kind in SQUASHED else None if part is None else _origin(bound, part),
         holder=holder(bound, sole),
     )
 

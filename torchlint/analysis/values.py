@@ -605,6 +605,8 @@ def _merged_origin(a: Tensor, b: Tensor) -> Value | None:
     """The origin of either of two tensors: what two passes of a loop make at one place is taken for one value."""
     if a.origin is b.origin and a.origin is not None:
         return a.origin
+    if a.origin is not None and b.origin is not None and a.kind in SQUASHED:
+        return join(a.origin, b.origin)
     same = a.kind == "unknown" and a.activation != "" and a.activation == b.activation and a.attached
     return (a if a.origin is None else a.origin) if same else None
 
@@ -698,6 +700,10 @@ def is_setting(subject: object) -> bool:
     while isinstance(subject, tuple) and subject:
         subject = subject[0]
     return isinstance(subject, Unknown) and subject.source == "setting"
+
+
+SQUASHED: frozenset[Kind] = frozenset({"probability", "simplex", "log_simplex"})
+"""What sigmoids and softmaxes give."""
 
 
 def is_anything(value: Value) -> bool:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torchlint.analysis.calls import LossCall
-from torchlint.analysis.values import Guard, Lazy, Tensor, Unknown, Value, alternatives, guarded
-from torchlint.contracts import Kind
+from torchlint.analysis.values import SQUASHED, Guard, Lazy, Tensor, Unknown, Value, alternatives, guarded
 from torchlint.findings import StepRef
 
 
@@ -55,18 +54,16 @@ def _is_option(subject: object) -> bool:
 def _may_be_the_same(one: Tensor, other: Tensor) -> bool:
     """Whether one of two values may be the other but for an activation: what that was applied to came the same way."""
     for squashed, scores in ((one, other), (other, one)):
-        if squashed.kind not in _SQUASHED:
+        if squashed.kind not in SQUASHED:
             continue
-        before, way = squashed.origin, _way(scores)
-        if isinstance(before, Tensor) and before.trail is not None:
-            if way[: len(_way(before))] == _way(before):
+        before = () if squashed.origin is None else alternatives(squashed.origin)
+        ways = [_way(each) for each in before if isinstance(each, Tensor) and each.trail is not None]
+        if len(ways) == len(before) > 0:
+            if any(_way(scores)[: len(way)] == way for way in ways):
                 return True
-        elif squashed.trail is None or _way(squashed)[0].at.path in {step.at.path for step in way}:
+        elif squashed.trail is None or _way(squashed)[0].at.path in {step.at.path for step in _way(scores)}:
             return True
     return False
-
-
-_SQUASHED: frozenset[Kind] = frozenset({"probability", "simplex", "log_simplex"})
 
 
 def _way(part: Tensor) -> tuple[StepRef, ...]:
