@@ -70,13 +70,17 @@ values = st.lists(singles, min_size=1, max_size=4).map(union)
 
 
 def meaning(value: Any) -> Hashable:
-    """What a value says: no trail, no reason, no order of possibilities."""
+    """What a value says: no trail, no reason, no order of possibilities. An origin is a name for itself, whichever is first."""
     if isinstance(value, Value):
         parts = alternatives(value)
         if len(parts) > 1 or isinstance(value, (Union, Lazy)):
             return frozenset(meaning(part) for part in parts)
         skip = ("trail", "reason", "name") if isinstance(value, Criterion) else ("trail", "reason")
-        fields = tuple(meaning(getattr(value, field)) for field in value.__struct_fields__ if field not in skip)
+        fields = tuple(
+            meaning(getattr(value, field) is not None if field == "origin" else getattr(value, field))
+            for field in value.__struct_fields__
+            if field not in skip
+        )
         return (type(value).__name__, *fields)
     if isinstance(value, tuple):
         return tuple(meaning(item) for item in value)
