@@ -62,7 +62,7 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     arguments. `made` is where the loss object was made, None for a function. `full_batches` says that a loader in sight
     drops the last, short batch. `autocast`: whether CUDA autocast is on. `shown`: the loss is printed or added up, and nothing
     learns from it; looked up for an input that a `squeeze()` is on the way of. `conditional`: tests that the code does not fix
-    decide whether it is called.
+    decide whether it is called. `rescaled`: a divergence is multiplied by a number of samples or classes.
     """
 
     loss: Loss
@@ -72,6 +72,7 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     full_batches: bool = False
     shown: bool = False
     conditional: bool = False
+    rescaled: bool = False
     autocast: Autocast = NO_AUTOCAST
 
     @property

@@ -163,9 +163,16 @@ def with_(run: Interpreter, stmt: ir.With) -> None:
         if isinstance(value, Extern) and value.name in _NO_GRAD:
             run.frame.training = None
         if item.target is not None:
-            targets.assign(run, item.target, value if isinstance(value, Instance) else Unknown("context manager"))
+            targets.assign(run, item.target, _entered(item, value))
     run.block(stmt.body)
     run.frame.training, run.frame.autocast = outer, outer_autocast
+
+
+def _entered(item: ir.WithItem, value: Value) -> Value:
+    """What `as` binds: the project's own objects and progress bars are taken to give themselves."""
+    func = item.value.func if isinstance(item.value, ir.Call) else None
+    is_bar = isinstance(func, (ir.Name, ir.Attribute)) and func.name == "tqdm"
+    return value if is_bar or isinstance(value, Instance) else Unknown("context manager")
 
 
 def match(run: Interpreter, stmt: ir.Match) -> None:

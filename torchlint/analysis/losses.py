@@ -100,7 +100,7 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
             values.setdefault(name, UNKNOWN)
     files = {part for part in run.frame.key if isinstance(part, str)}
     sized = [run.program.full_batches[path] for path in files if path in run.program.full_batches]
-    full = (bool(sized) and all(sized)) or any("drop_last" in run.program.words(path) for path in files)
+    full = (bool(sized) and all(sized)) or any(map(run.program.drops_last, files))
     record = LossCall(
         run.ref(node),
         criterion.name,
@@ -112,6 +112,7 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
         full_batches=full,
         shown=loss.shapes == "index" and _is_shown(run, loss, values, node),
         conditional=bool(assumed or run.choices),
+        rescaled=loss.family == "distribution" and run.program.scaled_by_size(run.ref(node)),
         autocast=run.frame.autocast,
     )
     run.record(record)

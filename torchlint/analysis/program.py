@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from torchlint.analysis import ir
 from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.settings import Chosen
-from torchlint.analysis.shown import only_shown
+from torchlint.analysis.shown import only_shown, scaled_by_size
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
-from torchlint.analysis.usage import Uses
+from torchlint.analysis.usage import Uses, may_be_set
 from torchlint.analysis.values import Class, Extern, ModuleValue, Pending, Unknown, Value, alternatives
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
@@ -85,6 +85,7 @@ class Program:
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.thresholds = Thresholds()
         self.full_batches: dict[str, bool] = {}
+        self._drops_last: dict[str, bool] = {}
         """Of the files that make loaders, whether the code sizes the batches of all of them, so that none of one comes."""
         self.chosen = Chosen()
         self.opened: dict[tuple[int, int], bool] = {}
@@ -145,11 +146,26 @@ class Program:
         info = self.modules.get(path)
         return info.ir.words if info is not None and info.ir is not None else frozenset()
 
+    def drops_last(self, path: str) -> bool:
+        """Whether a module that was read may have a loader leave out the last, short batch."""
+        found = self._drops_last.get(path)
+        if found is None:
+            info = self.modules.get(path)
+            found = info is not None and info.ir is not None and may_be_set(info.ir, "drop_last")
+            self._drops_last[path] = found
+        return found
+
     def only_shown(self, at: NodeRef) -> bool:
         """Whether the value of an expression is computed to be looked at, so that nothing learns from it."""
         uses = self.uses(at.path)
         node = None if uses is None else uses.node.get(at.node)
         return node is not None and uses is not None and only_shown(uses, node, self.contracts.op_methods)
+
+    def scaled_by_size(self, at: NodeRef) -> bool:
+        """Whether the value of an expression is multiplied there by a number of samples or classes."""
+        uses = self.uses(at.path)
+        node = None if uses is None else uses.node.get(at.node)
+        return node is not None and uses is not None and scaled_by_size(uses, node)
 
     def uses(self, path: str) -> Uses | None:
         """Where the values of names go in a module that was read."""

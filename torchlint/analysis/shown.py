@@ -6,6 +6,7 @@ may be read by somebody else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import msgspec
@@ -32,6 +33,30 @@ _LIBRARY = frozenset(("torch", "F", "functional"))
 def only_shown(uses: Uses, node: ir.Node, methods: Collection[str]) -> bool:
     """Whether nothing can learn from the value of this expression. `methods` are those of a tensor that give a tensor."""
     return _Shown(uses, methods, set()).value(node)
+
+
+def scaled_by_size(uses: Uses, node: ir.Node) -> bool:
+    """Whether the value of an expression is multiplied by a number of samples or classes, as far as the expression goes."""
+    inner = node
+    for outer in uses.ancestors(node):
+        if not isinstance(outer, (ir.Binary, ir.Unary, ir.Attribute)) and not (
+            isinstance(outer, ir.Call) and outer.func is inner
+        ):
+            return False
+        if isinstance(outer, ir.Binary) and outer.op == "*":
+            other = outer.right if outer.left is inner else outer.left
+            if any(_is_size(each) for each in uses.inside(other)):
+                return True
+        inner = outer
+    return False
+
+
+def _is_size(node: ir.Node) -> bool:
+    return isinstance(node, (ir.Name, ir.Attribute)) and bool(_SIZE.search(node.name))
+
+
+_SIZE = re.compile(r"^(?:shape|size|numel|len|n|b|c|bs|bsz)$|batch|class|(?:^|_)(?:num|n)_|size$", re.IGNORECASE)
+"""How people call a number of samples or classes, and where they read it."""
 
 
 class _Shown(msgspec.Struct, frozen=True, eq=False):

@@ -32,6 +32,7 @@ from torchlint.analysis.values import (
     is_batch,
     is_pending,
     kind_of,
+    only_constant,
     only_tensor,
 )
 from torchlint.contracts import Kind
@@ -200,10 +201,13 @@ def _squashed(bound: Bound) -> Value | None:
 
 
 def _dtype_after(bound: Bound, part: Value | None) -> Number:
-    """The type of what an operation gives: the one that it is asked for, its own, or that of its input."""
+    """The type of what an operation gives: the one that it is asked for, its own, that of its input or of what fills it."""
     asked = bound.named.get("dtype")
     if asked is not None and not (isinstance(asked, Const) and asked.value is None):
         return dtypes.dtype_of(asked)
+    filling = only_constant(bound.named.get("fill_value"))
+    if bound.op.dtype == "unknown" and filling is not None:
+        return dtypes.NUMBERS.get(type(filling.value), "unknown")
     if bound.op.dtype != "keep":
         return bound.op.dtype
     return part.dtype if isinstance(part, Tensor) else "unknown"

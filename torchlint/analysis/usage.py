@@ -19,6 +19,14 @@ _FUNCTIONS = (ir.FunctionDef, ir.Lambda)
 Owner = ir.FunctionDef | ir.Lambda | ir.Module
 
 
+def may_be_set(module: ir.Module, option: str) -> bool:
+    """Whether a module may set an option to another value than False: whatever names it and does not say `False` may."""
+    if option not in module.words:
+        return False
+    named = Uses(module).naming(option)
+    return not named or any(not isinstance(value, ir.Constant) or value.value is not False for value in named)
+
+
 class Uses:
     """The tree of a module with its parents."""
 
@@ -50,6 +58,21 @@ class Uses:
         elif isinstance(value, msgspec.Struct):
             for part in _fields(value):
                 self._enter(parent, part)
+
+    def naming(self, option: str) -> list[ir.Expr | None]:
+        """What an option is set to, in calls and dict displays; None where it is named in another way."""
+        found: list[ir.Expr | None] = []
+        for node in self.node.values():
+            if isinstance(node, ir.Call):
+                found += [argument.value for argument in node.args if argument.keyword == option]
+            elif isinstance(node, ir.Mapping):
+                pairs = zip(node.keys, node.values, strict=True)
+                found += [value for key, value in pairs if isinstance(key, ir.Constant) and key.value == option]
+            elif isinstance(node, ir.Constant) and node.value == option:
+                found += [] if isinstance(self.above(node), ir.Mapping) else [None]
+            elif isinstance(node, (ir.Name, ir.Attribute, ir.Parameter)) and node.name == option:
+                found.append(None)
+        return found
 
     # ---- what is around a node
 

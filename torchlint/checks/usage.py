@@ -107,7 +107,9 @@ def _is_negative_mean(part: Tensor) -> bool:
 def kldiv_reduction_mean(call: LossCall) -> Iterator[Verdict]:
     """The mean over samples and classes, which is the divergence divided by the number of classes."""
     given = [part for part in call.arg("input") if isinstance(part, Tensor) and part.kind == "log_simplex"]
-    if call.loss.id == "kl_div" and call.reduction == "mean" and given and len(given) == len(call.arg("input")):
+    if call.rescaled or call.loss.id != "kl_div" or call.reduction != "mean":
+        return
+    if given and len(given) == len(call.arg("input")):
         plan = SetOption(call.use.made or call.at, "reduction", '"batchmean"')
         yield Verdict({}, given[0].trail, plan=None if "size_average" in call.options else plan)
 
