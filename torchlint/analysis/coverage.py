@@ -147,9 +147,9 @@ class Observer(Recorder):
         cause = self._cause(value, node, met)
         if isinstance(value, Tensor):
             return msgspec.structs.replace(value, cause=cause)
-        key = (cause.at, value.reason, value.source)
+        key = (cause.at, value.reason, value.source, value.default)
         # One object for one cause: loops go on until nothing changes.
-        return self._filled.setdefault(key, Unknown(value.reason, value.source, cause))
+        return self._filled.setdefault(key, msgspec.structs.replace(value, cause=cause))
 
     def _cause(self, value: Unknown | Tensor, node: ir.Expr, met: StepRef | None) -> StepRef:
         at = self.ref(node)

@@ -443,6 +443,8 @@ def _any_argument(run: Interpreter, function: Function, param: ir.Parameter, sou
             return value
     if param.name in _REDUCTIONS and isinstance(default, ir.Constant) and standins.is_orphan(run, function):
         return Const(default.value)  # who makes a loss without a word on it gets what its author took for right
+    if not called and isinstance(default, ir.Constant) and isinstance(default.value, float) and 0 < default.value < 1:
+        return Unknown(f"parameter {param.name}", source, default=default.value)
     if param.annotation is not None:
         made = _from_annotation(run, function, param.annotation)
         if made is not None:

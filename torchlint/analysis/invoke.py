@@ -124,6 +124,8 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
     func = node.func
     if isinstance(func, ir.Attribute):
         receiver = run.eval(func.value)
+        if func.name in _CASTS and isinstance(receiver, Unknown) and _is_of_two(func.value):
+            receiver = Tensor("class_index", dtype="bool", attached=False, batched=True)
         args = _arguments(run, node)
         if func.name in _BACKWARD and Backward in run.watched:
             _tell_backward(run, receiver, args, node)
@@ -149,6 +151,15 @@ def call_node(run: Interpreter, node: ir.Call) -> Value:
     if isinstance(callee, Extern) and callee.name == "builtins.super":
         return _super(run, _arguments(run, node))
     return call(run, callee, _arguments(run, node), node)
+
+
+def _is_of_two(node: ir.Expr) -> bool:
+    """Whether two values are compared, none of them a constant."""
+    return isinstance(node, ir.Compare) and not any(isinstance(each, ir.Constant) for each in (node.left, *node.rights))
+
+
+_CASTS = frozenset("float double half long int bool byte type type_as to astype".split())
+"""Methods that only a tensor or an array has: a comparison that has them is a mask."""
 
 
 _NEEDED_AT_ONCE = frozenset(

@@ -110,7 +110,7 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
         options=options,
         made=criterion.trail,
         full_batches=full,
-        shown=loss.shapes == "index" and _is_shown(run, loss, values, node),
+        shown=_is_shown(run, loss, values, node),
         conditional=bool(assumed or run.choices),
         rescaled=loss.family == "distribution" and run.program.scaled_by_size(run.ref(node)),
         autocast=run.frame.autocast,
@@ -138,11 +138,14 @@ def _is_refused(part: Value) -> bool:
 
 
 def _is_shown(run: Interpreter, loss: Loss, values: Mapping[str, Value], node: ir.Node) -> bool:
-    """Whether nothing learns from a loss of a squeezed input."""
+    """Whether nothing learns from a loss of a squeezed input; asked where labels are indices, or no gradient leads back."""
     given = loss.arg("input")
     parts = alternatives(values.get(given.name, UNKNOWN)) if given is not None else ()
-    squeezed = any(isinstance(part, Tensor) and part.squeezed is not None for part in parts)
-    return squeezed and run.program.only_shown(run.ref(node))
+    asked = any(
+        isinstance(part, Tensor) and part.squeezed is not None and (loss.shapes == "index" or not part.attached)
+        for part in parts
+    )
+    return asked and run.program.only_shown(run.ref(node))
 
 
 def _is_of_torch(loss: Loss) -> bool:

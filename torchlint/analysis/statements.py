@@ -25,8 +25,21 @@ if TYPE_CHECKING:
 
 def _assign(run: Interpreter, stmt: ir.Assign) -> None:
     value = run.eval(stmt.value)
+    if isinstance(value, Lazy) and value.changes and run.fuel > 0 and _is_of_self(stmt.value):
+        value.force()
     for target in stmt.targets:
         targets.assign(run, target, value)
+
+
+def _is_of_self(node: ir.Expr) -> bool:
+    """Whether a call is that of an object's own method, by which objects come to be what they are: `self.x = self.make_x()`."""
+    func = node.func if isinstance(node, ir.Call) else None
+    return (
+        isinstance(func, ir.Attribute)
+        and isinstance(func.value, ir.Name)
+        and func.value.name == "self"
+        and func.name != "forward"
+    )
 
 
 def _ann_assign(run: Interpreter, stmt: ir.AnnAssign) -> None:

@@ -20,6 +20,7 @@ from torchlint.analysis.values import (
     alternatives,
     is_anything,
     is_batch,
+    is_sigmoid,
     kind_of,
 )
 from torchlint.findings import StepRef
@@ -178,7 +179,7 @@ def _on_one_way(a: Branch, b: Branch) -> bool:
 
 def _before_sigmoid(part: Value) -> Value | None:
     """What a sigmoid was applied to, if nothing else was done to its result."""
-    return part.origin if isinstance(part, Tensor) and part.kind == "probability" else None
+    return part.origin if isinstance(part, Tensor) and is_sigmoid(part) else None
 
 
 def _key(part: Value) -> Hashable:

@@ -133,7 +133,8 @@ class Unknown(Value, frozen=True, eq=False):
     "parameter" is a parameter of the function where the analysis began, or a part of one; "batch" an item of something
     unknown that a loop goes over. Both have a first dimension that varies from call to call. "setting" is what a caller in
     sight gives by settings that the code does not show, as `**config` does. `cause` is where the analysis lost sight of it,
-    noted only where coverage is asked for. `default` is the number that it is unless the command line says otherwise.
+    noted only where coverage is asked for. `default` is the number that it is unless the command line, or a caller that is not
+    in sight, says otherwise.
     """
 
     reason: str = ""
@@ -704,6 +705,13 @@ def is_setting(subject: object) -> bool:
 
 SQUASHED: frozenset[Kind] = frozenset({"probability", "simplex", "log_simplex"})
 """What sigmoids and softmaxes give."""
+
+
+def is_sigmoid(part: Value) -> bool:
+    """Whether a tensor is what a sigmoid gave, with nothing done to it but views and copies."""
+    if not isinstance(part, Tensor) or part.kind != "probability" or part.origin is None:
+        return False
+    return part.activation.lower().rstrip("()_").endswith(("sigmoid", "expit"))
 
 
 def is_anything(value: Value) -> bool:

@@ -104,8 +104,9 @@ class Vocabulary:
                 if scope == "class" or not self.words.isdisjoint(stmt.words):
                     self._definition(stmt, scope)
             elif isinstance(stmt, (ir.Assign, ir.AnnAssign)):
-                if stmt.value is not None and self._may_be_loss(stmt.value):
-                    self._targets(stmt, scope)
+                if stmt.value is not None:
+                    for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
+                        self._bind(target, stmt.value, scope)
             elif isinstance(stmt, ir.ImportFrom):
                 self._renamed(stmt)
             elif type(stmt) in BLOCKS:
@@ -148,16 +149,22 @@ class Vocabulary:
             if alias.bound is not None and alias.name in self.words:
                 self._take(_as_read(alias.bound))
 
-    def _targets(self, stmt: ir.Assign | ir.AnnAssign, scope: str) -> None:
-        for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
-            if isinstance(target, ir.Attribute):
-                if target.name not in _PARTS:
-                    self._take({f".{target.name}"})
-            elif isinstance(target, ir.Name) and scope != "function":
-                if target.name not in _PARTS:
-                    self._take({target.name, f".{target.name}"})
-            elif isinstance(target, ir.Name):
-                self._local.add(target.name)
+    def _bind(self, target: ir.Expr, value: ir.Expr, scope: str) -> None:
+        """Take in what an assignment gives a name that may be a loss; where several stand side by side, each its own."""
+        if isinstance(target, ir.Sequence):
+            values = value.items if isinstance(value, ir.Sequence) else ()
+            for item, part in zip(target.items, values, strict=False):
+                self._bind(item, part, scope)
+        elif not self._may_be_loss(value):
+            return
+        elif isinstance(target, ir.Attribute):
+            if target.name not in _PARTS:
+                self._take({f".{target.name}"})
+        elif isinstance(target, ir.Name) and scope != "function":
+            if target.name not in _PARTS:
+                self._take({target.name, f".{target.name}"})
+        elif isinstance(target, ir.Name):
+            self._local.add(target.name)
 
     def _may_be_loss(self, node: ir.Expr) -> bool:
         """Whether an expression may give a loss object or function (and not just a loss's value)."""

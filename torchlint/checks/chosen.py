@@ -28,8 +28,12 @@ def chosen_wrongly(call: LossCall, wrong: Value, right: Sequence[Value]) -> Step
     if wrong not in guards or not all(_is_by_option(guards.get(part, frozenset())) for part in right):
         return None
     others = [part for part in right if isinstance(part, Tensor) and part.trail is not None]
-    if len(others) < len(right) or any(_may_be_the_same(wrong, part) for part in others):
+    if len(others) < len(right) and not _is_by_option(guards[wrong]):
+        return None  # of what is not known, it is not known either that an option keeps it apart
+    if any(_may_be_the_same(wrong, part) for part in others):
         return None
+    if not others:
+        return StepRef(call.at, "another option leads to something else, of which nothing is known")
     common = {step.at for step in _way(wrong)}
     own = [step for step in _way(others[0]) if step.at not in common] or _way(others[0])
     return StepRef(own[-1].at, "another option leads here instead, which is right")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torchlint.analysis.calls import Comparison, Thresholded
-from torchlint.analysis.values import Tensor, alternatives
+from torchlint.analysis.values import Tensor, alternatives, is_sigmoid
 from torchlint.checks.registry import Verdict, rule
 
 
@@ -21,12 +21,7 @@ def sigmoid_against_zero(call: Comparison) -> Iterator[Verdict]:
     if call.number != 0 or call.op not in ("<", "<=", ">", ">="):
         return
     parts = alternatives(call.value)
-    squashed = [part for part in parts if isinstance(part, Tensor) and _is_sigmoid(part)]
+    squashed = [part for part in parts if isinstance(part, Tensor) and is_sigmoid(part)]
     if len(squashed) == len(parts):
         first = squashed[0]
         yield Verdict({"kind": f"Outputs of {first.activation}", "number": "0"}, first.trail)
-
-
-def _is_sigmoid(part: Tensor) -> bool:
-    """Whether a tensor is what a sigmoid gave, with nothing done to it but views and copies."""
-    return part.kind == "probability" and part.origin is not None
