@@ -25,20 +25,28 @@ if TYPE_CHECKING:
 
 def _assign(run: Interpreter, stmt: ir.Assign) -> None:
     value = run.eval(stmt.value)
-    if isinstance(value, Lazy) and value.changes and run.fuel > 0 and _is_of_self(stmt.value):
+    if isinstance(value, Lazy) and value.changes and run.fuel > 0 and _is_made_ready(run, stmt.value):
+        left, run.fuel = run.fuel, _TO_MAKE_READY
         value.force()
+        run.fuel = left
     for target in stmt.targets:
         targets.assign(run, target, value)
 
 
-def _is_of_self(node: ir.Expr) -> bool:
-    """Whether a call is that of an object's own method, by which objects come to be what they are: `self.x = self.make_x()`."""
+_TO_MAKE_READY = 300
+"""Steps that a method may take by which an object becomes what it is, beside those of the run."""
+
+
+def _is_made_ready(run: Interpreter, node: ir.Expr) -> bool:
+    """Whether an object's `__init__` calls another of its methods, which may set what this one has set: `self.x = self.make_x()`."""
+    function = None if run.frame.function is None else run.frame.function.node
     func = node.func if isinstance(node, ir.Call) else None
     return (
-        isinstance(func, ir.Attribute)
+        isinstance(function, ir.FunctionDef)
+        and function.name == "__init__"
+        and isinstance(func, ir.Attribute)
         and isinstance(func.value, ir.Name)
-        and func.value.name == "self"
-        and func.name != "forward"
+        and func.value.name in [param.name for param in function.params[:1]]
     )
 
 
