@@ -296,7 +296,7 @@ def _type(run: Interpreter, args: Args, node: ir.Node) -> Value:
 def _number(run: Interpreter, args: Args, node: ir.Node) -> Value:
     part = args.first()
     with suppress(ValueError, OverflowError):
-        if isinstance(part, Const) and isinstance(part.value, (int, float, str)):
+        if isinstance(part, Const) and isinstance(part.value, (int, float, str)) and len(args.all()) == 1:  # no base
             return Const(int(part.value))
     return AN_INT
 

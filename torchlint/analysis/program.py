@@ -16,7 +16,7 @@ from torchlint.analysis.settings import Chosen
 from torchlint.analysis.shown import only_shown, scaled_by_size
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
-from torchlint.analysis.usage import Uses, may_be_set
+from torchlint.analysis.usage import Uses
 from torchlint.analysis.values import Class, Extern, ModuleValue, Pending, Unknown, Value, alternatives
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
@@ -150,9 +150,8 @@ class Program:
         """Whether a module that was read may have a loader leave out the last, short batch."""
         found = self._drops_last.get(path)
         if found is None:
-            info = self.modules.get(path)
-            found = info is not None and info.ir is not None and may_be_set(info.ir, "drop_last")
-            self._drops_last[path] = found
+            uses = self.uses(path) if "drop_last" in self.words(path) else None
+            found = self._drops_last[path] = uses is not None and uses.may_set("drop_last")
         return found
 
     def only_shown(self, at: NodeRef) -> bool:

@@ -19,14 +19,6 @@ _FUNCTIONS = (ir.FunctionDef, ir.Lambda)
 Owner = ir.FunctionDef | ir.Lambda | ir.Module
 
 
-def may_be_set(module: ir.Module, option: str) -> bool:
-    """Whether a module may set an option to another value than False: whatever names it and does not say `False` may."""
-    if option not in module.words:
-        return False
-    named = Uses(module).naming(option)
-    return not named or any(not isinstance(value, ir.Constant) or value.value is not False for value in named)
-
-
 class Uses:
     """The tree of a module with its parents."""
 
@@ -59,7 +51,12 @@ class Uses:
             for part in _fields(value):
                 self._enter(parent, part)
 
-    def naming(self, option: str) -> list[ir.Expr | None]:
+    def may_set(self, option: str) -> bool:
+        """Whether a module that names an option may set it to another value than False: whatever does not say `False` may."""
+        named = self._naming(option)
+        return not named or any(not isinstance(value, ir.Constant) or value.value is not False for value in named)
+
+    def _naming(self, option: str) -> list[ir.Expr | None]:
         """What an option is set to, in calls and dict displays; None where it is named in another way."""
         found: list[ir.Expr | None] = []
         for node in self.node.values():
