@@ -223,6 +223,22 @@ class Trainer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     prepares_for: tuple[str, ...] = ()
 
 
+class Distribution(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Distributions of `torch.distributions`: the `params` decide the shape of a draw and of its density.
+
+    `inside` is the number of their last dimensions that belong to one draw, for which there is one density, as for the
+    classes of a `Categorical`; `keeps` says that a draw has these dimensions too. `draws` is the kind of a draw; with
+    `reparametrized`, `rsample` lets the gradient through.
+    """
+
+    classes: tuple[str, ...]
+    params: tuple[str, ...]
+    inside: int = 0
+    keeps: bool = True
+    draws: Kind = "unknown"
+    reparametrized: bool = False
+
+
 class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One contract file as written, or all contracts of a run with what `merge` puts in."""
 
@@ -231,6 +247,7 @@ class Tables(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wrapper: dict[str, Wrapper] = {}
     dataset: dict[str, DataSet] = {}
     trainer: dict[str, Trainer] = {}
+    distribution: dict[str, Distribution] = {}
     alias: dict[str, str] = {}
     kinds: dict[str, dict[str, Kind]] = {}
 
@@ -253,6 +270,7 @@ class Contracts(msgspec.Struct, frozen=True):
     wrappers: dict[str, Wrapper]
     datasets: dict[str, DataSet]
     trainers: dict[str, Trainer]
+    distributions: dict[str, Distribution]
     aliases: dict[str, str]
 
     def is_loss(self, name: str) -> bool:
@@ -314,6 +332,7 @@ def merge(tables: Iterable[Tables]) -> Tables:
     wrappers: dict[str, Wrapper] = {}
     datasets: dict[str, DataSet] = {}
     trainers: dict[str, Trainer] = {}
+    distributions: dict[str, Distribution] = {}
     aliases: dict[str, str] = {}
     kinds: dict[str, dict[str, Kind]] = {}
     for table in tables:
@@ -323,8 +342,9 @@ def merge(tables: Iterable[Tables]) -> Tables:
         wrappers.update({key: msgspec.structs.replace(wrapper, id=key) for key, wrapper in table.wrapper.items()})
         datasets.update(table.dataset)
         trainers.update(table.trainer)
+        distributions.update(table.distribution)
         aliases.update(table.alias)
-    return Tables(losses, ops, wrappers, datasets, trainers, aliases)
+    return Tables(losses, ops, wrappers, datasets, trainers, distributions, aliases)
 
 
 def index(merged: Tables) -> Contracts:
@@ -342,6 +362,7 @@ def index(merged: Tables) -> Contracts:
         wrappers={name: wrapper for wrapper in merged.wrapper.values() for name in wrapper.functions},
         datasets={name: dataset for dataset in merged.dataset.values() for name in dataset.functions},
         trainers={name: trainer for trainer in merged.trainer.values() for name in trainer.classes},
+        distributions={name: each for each in merged.distribution.values() for name in each.classes},
         aliases=merged.alias,
     )
 

@@ -12,6 +12,7 @@ from torchlint.analysis import (
     builtin,
     comparisons,
     containers,
+    distributions,
     factories,
     invoke,
     ir,
@@ -19,6 +20,7 @@ from torchlint.analysis import (
     losses,
     operate,
     registries,
+    subscripts,
     trainers,
     wording,
 )
@@ -93,6 +95,9 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
     made = factories.made(run, name, node)
     if made is not None:
         return made
+    distribution = contracts.distributions.get(name)
+    if distribution is not None:
+        return distributions.make(distribution, args)
     trainer = contracts.trainers.get(name)
     if trainer is not None:
         trainers.bring_together(run, trainer, args, node)
@@ -216,6 +221,14 @@ def _padded(run: Interpreter, args: Args, node: ir.Node) -> Value:
     return Tuple((_packed(run, Args([args.get("sequence", 0) or UNKNOWN]), node), UNKNOWN))
 
 
+def _environment(run: Interpreter, args: Args, node: ir.Node) -> Value:
+    """`gym.make(name)`: one with any number of actions, unless the code names it."""
+    name = args.get("id", 0)
+    if name is None or is_pending(name) or any(isinstance(part, Const) for part in alternatives(name)):
+        return Unknown("an environment")
+    return Extern(subscripts.ENVIRONMENT)
+
+
 _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.utils.checkpoint.checkpoint": _checkpoint,
     "torch.nn.parallel.data_parallel": _data_parallel,
@@ -224,6 +237,9 @@ _EXTERNS: dict[str, Callable[[Interpreter, Args, ir.Node], Value]] = {
     "torch.nn.parallel": _data_parallel,  # as the module of the same name is spelled
     "apex.amp.initialize": _amp_initialize,
     "deepspeed.initialize": _deepspeed_initialize,
+    "gym.make": _environment,
+    "gymnasium.make": _environment,
+    distributions.INDEPENDENT: distributions.independent,
     "torch.autocast": _autocast,
     "torch.amp.autocast": _autocast,
     "torch.amp.autocast_mode.autocast": _autocast,

@@ -11,6 +11,7 @@ from torchlint.analysis import (
     arrays,
     attributes,
     containers,
+    distributions,
     gradients,
     instances,
     invoke,
@@ -29,6 +30,7 @@ from torchlint.analysis.values import (
     Const,
     Container,
     Criterion,
+    Drawn,
     Function,
     Holder,
     Instance,
@@ -75,6 +77,8 @@ def call(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node
         return _container_method(run, receiver, name, args, node)
     if isinstance(receiver, (Instance, Layer, Criterion)):
         return _module_method(run, receiver, name, args, node)
+    if isinstance(receiver, Drawn):
+        return distributions.method(receiver, name, args)
     if isinstance(receiver, Super):
         return _super_method(run, receiver, name, args, node)
     if isinstance(receiver, Method) and isinstance(receiver.receiver, Layer) and receiver.receiver.cell:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from torchlint.analysis.values import (
+    SEVERAL,
     VARIES,
     Const,
     Container,
@@ -23,6 +24,7 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     is_batch,
+    is_number_of_actions,
     is_pending,
     join_shapes,
     only_constant,
@@ -77,6 +79,14 @@ def const_int(value: Value | None) -> int | None:
     constant = only_constant(value)
     number = None if constant is None else constant.value
     return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def size_of(value: Value | None) -> Dim:
+    """A size by which a layer is made: the number, SEVERAL where a setting decides on it, or None."""
+    number = const_int(value)
+    if number is not None or value is None or is_pending(value):
+        return number
+    return SEVERAL if all(is_number_of_actions(part) for part in alternatives(value)) else None
 
 
 def is_true(value: Value | None) -> bool:
@@ -193,7 +203,8 @@ def _without(shape: Shape, dim: int | None, only_ones: bool = False) -> Shape | 
     if dim < 0:
         dim += len(shape.dims)
     elif shape.open:
-        return None
+        # Wherever the dimension stands among these, it is none that `squeeze()` takes away.
+        return shape if only_ones and not {1, None, VARIES} & {*shape.dims} else None
     if not 0 <= dim < len(shape.dims):
         return None
     if only_ones and shape.dims[dim] not in (1, None, VARIES):
@@ -274,7 +285,7 @@ def _transpose(bound: Bound) -> Shape | None:
 
 
 def _linear(bound: Bound) -> Shape | None:
-    out = const_int(bound.options.get("out_features"))
+    out = size_of(bound.options.get("out_features"))
     if not bound.options:
         return None
     # The rank is not worth running the whole network in front of the layer.

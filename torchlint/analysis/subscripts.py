@@ -21,6 +21,7 @@ from torchlint.analysis import (
 )
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
+    ACTIONS,
     UNKNOWN,
     Class,
     Const,
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
 
 ANY_NAME = "<any>"
 """The name in a library's module of something that is chosen by its name while the program runs."""
+
+ENVIRONMENT = "gymnasium.Env"
+"""An environment for reinforcement learning that a setting chooses."""
 
 _ABSENT = "absent"
 
@@ -126,6 +130,8 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
 
 def _named(run: Interpreter, part: Extern, key: Value) -> Value:
     """An entry of a library's module, `models.__dict__[name]`, or of a table of models that the contracts know."""
+    if part.name == f"{ENVIRONMENT}.action_space.shape":
+        return ACTIONS
     name = containers.key_of(key)
     entry = str(containers.literal(name[1:])) if name is not None else ANY_NAME
     if part.name.endswith(".__dict__"):

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from torchlint.analysis import ir
-from torchlint.contracts import Kind, Loss, Op
+from torchlint.contracts import Distribution, Kind, Loss, Op
 from torchlint.findings import Applied, NodeRef, StepRef
 
 MAX_ALTERNATIVES = 8
@@ -24,9 +24,12 @@ MAX_CHOICES = 16
 Varies = Literal["varies"]
 VARIES: Varies = "varies"
 
-Dim = int | Varies | None
+Several = Literal["several"]
+SEVERAL: Several = "several"
+
+Dim = int | Varies | Several | None
 """A dimension's size if the code fixes it; VARIES for a batch's, which differs from call to call and is not always 1;
-None if it is not known."""
+SEVERAL for one that a setting decides and that is 1 for some of its choices only; None if it is not known."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -55,7 +58,9 @@ class Shape(msgspec.Struct, frozen=True):
 
     def _names(self) -> list[str]:
         spare = iter("BNMKLPQRSTUVW")
-        return [str(dim) if isinstance(dim, int) else next(spare, "?") for dim in self.dims]
+        return [
+            str(dim) if isinstance(dim, int) else "A" if dim == SEVERAL else next(spare, "?") for dim in self.dims
+        ]
 
 
 def join_shapes(a: Shape | None, b: Shape | None) -> Shape | None:
@@ -307,6 +312,14 @@ class Criterion(Value, frozen=True, eq=False):
     functional: bool = False
 
 
+class Drawn(Value, frozen=True, eq=False):
+    """An object of `torch.distributions`: its parameters, and how many of their last dimensions belong to one draw."""
+
+    table: Distribution
+    params: tuple[Value, ...]
+    inside: int
+
+
 class Container(Value, frozen=True, eq=False):
     """`nn.Sequential`, `nn.ModuleList`, a list or a dict: its items lie in the heap."""
 
@@ -355,6 +368,7 @@ class Method(Value, frozen=True, eq=False):
 
 UNKNOWN = Unknown()
 NO_AUTOCAST = Autocast("off")
+ACTIONS = Unknown("the number of actions of an environment that a setting chooses")
 A_FLOAT = Unknown("a float")
 AN_INT = Unknown("an int")
 """What `float(...)` and `int(...)` give."""
@@ -726,6 +740,11 @@ def number_type(value: Value) -> Literal["float", "int"] | None:
     if not isinstance(value, Unknown):
         return None
     return "float" if value.reason == A_FLOAT.reason else "int" if value.reason == AN_INT.reason else None
+
+
+def is_number_of_actions(value: Value) -> bool:
+    """Whether a value is how many parts an action has in an environment that a setting chooses."""
+    return isinstance(value, Unknown) and value.reason == ACTIONS.reason
 
 
 def is_pending(value: Value) -> bool:

@@ -214,9 +214,23 @@ def squeeze_one_side(call: LossCall) -> Iterator[Verdict]:
             yield Verdict(_words(given, target), trail, place, sure, _flat(call, given, target))
 
 
+def _stretched(call: LossCall) -> tuple[Tensor, Tensor] | None:
+    """Input and target, if the model gives one number for each sample and the target is computed with several."""
+    given, target = call.tensor("input"), call.tensor("target")
+    if given is None or target is None or target.shape is None or not given.attached:
+        return None
+    wide = target.shape.dims[-1:] not in ((), (1,), (None,), (VARIES,)) and (target.shape.open or target.shape.rank == 2)
+    column = _column(given.shape, given.batched or target.batched or target.shape.open)
+    return (given, target) if wide and column else None
+
+
 @rule("TLN203")
 def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
-    """[B, 1] against [B] in a loss that broadcasts them to [B, B]."""
+    """[B, 1] against [B] in a loss that broadcasts them to [B, B], or against several numbers for each sample."""
+    stretched = _stretched(call)
+    if stretched is not None and call.loss.shapes in ("warns", "broadcasts"):
+        given, target = stretched
+        yield Verdict(_words(given, target), given.trail or target.trail)
     found = _meets(call)
     if found is not None and call.loss.shapes in ("warns", "broadcasts"):
         given, target = found
