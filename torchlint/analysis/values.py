@@ -58,9 +58,7 @@ class Shape(msgspec.Struct, frozen=True):
 
     def _names(self) -> list[str]:
         spare = iter("BNMKLPQRSTUVW")
-        return [
-            str(dim) if isinstance(dim, int) else "A" if dim == SEVERAL else next(spare, "?") for dim in self.dims
-        ]
+        return [str(dim) if isinstance(dim, int) else "A" if dim == SEVERAL else next(spare, "?") for dim in self.dims]
 
 
 def join_shapes(a: Shape | None, b: Shape | None) -> Shape | None:

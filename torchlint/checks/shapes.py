@@ -219,7 +219,9 @@ def _stretched(call: LossCall) -> tuple[Tensor, Tensor] | None:
     given, target = call.tensor("input"), call.tensor("target")
     if given is None or target is None or target.shape is None or not given.attached:
         return None
-    wide = target.shape.dims[-1:] not in ((), (1,), (None,), (VARIES,)) and (target.shape.open or target.shape.rank == 2)
+    wide = target.shape.dims[-1:] not in ((), (1,), (None,), (VARIES,)) and (
+        target.shape.open or target.shape.rank == 2
+    )
     column = _column(given.shape, given.batched or target.batched or target.shape.open)
     return (given, target) if wide and column else None
 
