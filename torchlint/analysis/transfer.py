@@ -221,7 +221,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
     label = wording.spelled(bound.name)
     activation = label
     if isinstance(part, Tensor) and part.kind in arithmetic.FRACTIONS and kind in ("bounded", *arithmetic.FRACTIONS):
-        activation = part.activation
+        activation = label if op.id in _BY_LOSSES else part.activation
     trail = before
     if kind != "unknown":
         note = f"`{label}` gives {wording.KIND_WORDS[kind]}"

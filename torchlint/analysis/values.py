@@ -726,6 +726,14 @@ def is_sigmoid(part: Value) -> bool:
     return part.activation.lower().rstrip("()_").endswith(("sigmoid", "expit"))
 
 
+def sigmoid_inside(part: Value) -> Tensor | None:
+    """What a sigmoid is applied to that a sigmoid gave, in every case; None if it is applied to anything else."""
+    if not isinstance(part, Tensor) or part.origin is None or not is_sigmoid(part):
+        return None
+    inside = [each for each in alternatives(part.origin) if isinstance(each, Tensor) and is_sigmoid(each)]
+    return inside[0] if len(inside) == len(alternatives(part.origin)) else None
+
+
 def is_anything(value: Value) -> bool:
     """Whether a value is unknown and nothing tells it from other unknown ones; a cause, for people, does not."""
     if value is UNKNOWN or value is TOO_MANY:

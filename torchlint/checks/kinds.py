@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from torchlint.analysis.calls import LossCall, OpCall, number_of
-from torchlint.analysis.values import Tensor, Trail, Value
+from torchlint.analysis.values import Tensor, Trail, Value, sigmoid_inside
 from torchlint.analysis.wording import KIND_WORDS
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
@@ -91,11 +91,50 @@ def _wants_logits(call: LossCall, family: str) -> bool:
 
 @rule("TLN101")
 def sigmoid_before_with_logits(call: LossCall) -> Iterator[Verdict]:
-    """Probabilities, or differences of them, into a two-class loss that applies the sigmoid itself."""
+    """Probabilities, or differences of them, into a two-class loss that applies the sigmoid itself, or behind a second one."""
     if _wants_logits(call, "binary"):
         part = _all_of(call, _UNIT | {"bounded"})
         if part is not None and (part.kind != "bounded" or part.activation.lower().endswith(_GIVE_UNIT)):
             yield _verdict(part, _drop(call))
+    elif "probability" in call.accepts("input"):
+        part = _twice(call.arg("input"))
+        if part is not None:
+            yield _behind_another(part)
+
+
+def _twice(parts: tuple[Value, ...]) -> Tensor | None:
+    """The first of several possibilities if each of them has been through two sigmoids, one behind the other."""
+    first = parts[0] if parts else None
+    return first if isinstance(first, Tensor) and all(sigmoid_inside(part) is not None for part in parts) else None
+
+
+def _behind_another(part: Tensor) -> Verdict:
+    """What is wrong with a sigmoid behind a sigmoid."""
+    inside = sigmoid_inside(part)
+    words = {"loss": part.activation, "activation": inside.activation if inside is not None else "a sigmoid"}
+    return Verdict(words, part.trail)
+
+
+@rule("TLN101", on=OpCall, ops=("log", "log2"))
+def sigmoid_twice_in_a_logarithm(call: OpCall) -> Iterator[Verdict]:
+    """A sigmoid of a sigmoid, in a loss written by hand."""
+    part = _twice(call.input())
+    if part is not None and call.training and part.attached:
+        yield _behind_another(part)
+
+
+@rule("TLN104", on=OpCall, ops=("log_softmax",))
+def log_softmax_of_softmax(call: OpCall) -> Iterator[Verdict]:
+    """A log_softmax of what a softmax gave, in a loss written by hand or in front of one that takes log-probabilities."""
+    parts = call.input()
+    found = [part for part in parts if isinstance(part, Tensor) and _by_softmax(part)]
+    if call.training and len(found) == len(parts) > 0 and any(part.attached for part in found):
+        yield _verdict(found[0])
+
+
+def _by_softmax(part: Tensor) -> bool:
+    """Whether a tensor is what a softmax gave, or a part of that, as with a temperature."""
+    return part.kind == "simplex" or (part.kind == "probability" and part.activation.endswith(("softmax", "softmax()")))
 
 
 @rule("TLN102")

@@ -42,7 +42,13 @@ def judge_backward(loss: torch.Tensor) -> Iterator[Verdict]:
                 "TLN403", "backward() on a tensor that no operation made: no parameter gets a gradient", words
             )
         return
-    for node, whole in _nodes(loss.grad_fn):
+    nodes = list(_nodes(loss.grad_fn))
+    for node, _ in nodes:
+        twice = _twice(node)
+        if twice is not None:
+            yield twice
+            break
+    for node, whole in nodes:
         found = _stretched(node, whole)
         if found is not None:
             inner, outer, what = found
@@ -53,6 +59,38 @@ def judge_backward(loss: torch.Tensor) -> Iterator[Verdict]:
                 "TLN203", f"the {what} of {shown} and a constant is {list(outer)} on the way to the loss", words
             )
             return
+
+
+def _twice(node: Any) -> Verdict | None:
+    """A log_softmax of a softmax, or the logarithm (as in `BCELoss`) of a sigmoid of a sigmoid."""
+    if node.name().startswith("LogSoftmax") and _name(_below(node, _SCALES)).startswith("Softmax"):
+        words = {"loss": "log_softmax", "activation": "softmax"}
+        return Verdict("TLN104", "a log_softmax of a softmax on the way to the loss", words)
+    if node.name().startswith(("LogBackward", "BinaryCrossEntropyBackward")):
+        outer = _below(node, ("Rsub",))  # the logarithm of `1 - p` is taken as well
+        if _name(outer).startswith("Sigmoid") and _name(_below(outer)).startswith("Sigmoid"):
+            words = {"loss": "torch.sigmoid", "activation": "torch.sigmoid"}
+            return Verdict("TLN101", "a sigmoid of a sigmoid on the way to the loss", words)
+    return None
+
+
+def _name(node: Any) -> str:
+    return "" if node is None else str(node.name())
+
+
+def _below(node: Any, passed: tuple[str, ...] = ()) -> Any:
+    """What a node's operation is applied to, behind changes of the shape and these operations; None if it is not one tensor."""
+    while node is not None:
+        found = [below for below, _ in node.next_functions if below is not None]
+        node = found[0] if len(found) == 1 else None
+        if not _name(node).startswith((*_VIEWS, *passed)):
+            return node
+    return None
+
+
+_VIEWS = ("Squeeze", "Unsqueeze", "View", "UnsafeView", "Permute", "Transpose", "Clone", "ToCopy")
+_SCALES = ("Div", "Mul")
+"""By a temperature, which leaves a distribution too flat for scores."""
 
 
 def reaches_parameter(loss: torch.Tensor) -> bool:
