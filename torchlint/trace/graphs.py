@@ -29,6 +29,8 @@ _MEANT = (
 
 A parameter itself is no output for a sample.
 """
+TWICE = frozenset(("TLN101", "TLN104"))
+"""Of an activation behind another one the graph of a loss of torch tells as well as its call."""
 _LEAVES = 4096
 """So many nodes are looked at for one that stands for a parameter."""
 

@@ -15,7 +15,7 @@ import torch
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from torchlint.contracts import Loss
-from torchlint.trace.graphs import judge_backward, reaches_parameter
+from torchlint.trace.graphs import TWICE, judge_backward, reaches_parameter
 from torchlint.trace.progress import Progress
 from torchlint.trace.provenance import Memory, origin_of
 from torchlint.trace.samples import KEPT as VALUES
@@ -398,6 +398,16 @@ class Recorder:
                     site.settle()
                 except Exception as error:  # noqa: BLE001
                     self.fail(error)
+            self._tell_once()
+
+    def _tell_once(self) -> None:
+        """Leave to the calls of losses what the graph behind `backward()` shows of them as well."""
+        told = {key[0] for site in self.sites.values() if site.loss is not BACKWARD for key in site.found}
+        for key, site in [*self.sites.items()]:
+            if site.loss is BACKWARD:
+                site.found = {code: found for code, found in site.found.items() if code[0] not in TWICE & told}
+                if not site.found:
+                    del self.sites[key]
 
     def fail(self, error: Exception) -> None:
         """Remember what went wrong in the tracer itself."""
