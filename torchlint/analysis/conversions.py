@@ -91,7 +91,11 @@ def _cut_of_all(held: Sequence[Tensor]) -> Cut | None:
     return cuts[0] if cuts and None not in cuts else None
 
 
-def _of_data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
+DEEPEST = 8
+"""Lists within more lists than this hold themselves, or no numbers."""
+
+
+def _of_data(run: Interpreter, value: Value, depth: int = 0) -> tuple[Shape | None, Number]:
     """The shape and the type of a tensor made from a number or from nested lists of numbers."""
     parts = alternatives(value)
     if all(isinstance(part, Const) and type(part.value) in dtypes.NUMBERS for part in parts):
@@ -104,17 +108,16 @@ def _of_data(run: Interpreter, value: Value) -> tuple[Shape | None, Number]:
     if isinstance(part, Tensor) and len(parts) == 1:
         # What becomes of a tensor of torch with dimensions depends on who makes the new one.
         return part.shape if part.holder != "torch" or part.shape == Shape(()) else None, part.dtype
-    if len(parts) > 1 or not (
-        isinstance(part, (Tuple, Items)) or (isinstance(part, Container) and part.kind == "list")
-    ):
+    listed = isinstance(part, (Tuple, Items)) or (isinstance(part, Container) and part.kind == "list")
+    if len(parts) > 1 or not listed or depth == DEEPEST:
         return None, "unknown"
     element, items = iteration.iterate(run, part)
     if items is None:
-        shape, number = _of_data(run, element)
+        shape, number = _of_data(run, element, depth + 1)
         return None if shape is None else Shape((None, *shape.dims), shape.open), number
     if not items:
         return None, "unknown"
-    rows = [_of_data(run, item) for item in items]
+    rows = [_of_data(run, item, depth + 1) for item in items]
     inner = rows[0][0]
     for shape, _ in rows[1:]:
         inner = join_shapes(inner, shape)

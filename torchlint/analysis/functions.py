@@ -473,7 +473,8 @@ def _from_annotation(run: Interpreter, function: Function, annotation: ir.Expr) 
         return None
     frame = Frame(function.path, function.frame, run.frame.key, run.frame.training)
     with run.enter(frame):
-        value = run.eval(annotation)
+        said = alternatives(run.eval(annotation))
+        value = said[0] if len(said) == 1 else UNKNOWN
         if isinstance(value, Class) and instances.is_module(value) and len(run.stack) < MAX_DEPTH // 2:
             return instances.construct(run, value, None, annotation)
         if isinstance(value, Extern) and value.name in run.contracts.loss_classes:

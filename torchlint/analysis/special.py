@@ -96,10 +96,12 @@ def _refuses_other_sizes(run: Interpreter, bound: Bound) -> bool:
     return given is not None and any(not _fits_any_batch(run, part) for part in alternatives(given))
 
 
-def _fits_any_batch(run: Interpreter, state: Value) -> bool:
+def _fits_any_batch(run: Interpreter, state: Value, depth: int = 0) -> bool:
     """Whether a state is as long as the batch: there is none, or it was made with a size of the batch."""
     if isinstance(state, (Tuple, Items, Container)):
-        return all(_fits_any_batch(run, part) for part in alternatives(iteration.iterate(run, state)[0]))
+        if depth == conversions.DEEPEST:
+            return False
+        return all(_fits_any_batch(run, part, depth + 1) for part in alternatives(iteration.iterate(run, state)[0]))
     if isinstance(state, Const):
         return state.value is None
     return is_batch(state) and not (isinstance(state, Tensor) and state.many)
