@@ -131,7 +131,7 @@ def _unknown_attribute(run: Interpreter, part: Unknown, name: str, node: ir.Node
         return narrow(run.heap.read(slot)[SLOT], run.heap.assumed)
     if name in ("T", "mT") and part.source == "batch":  # nothing else has them
         return operate.apply(run, operate.bind(run.contracts.op_methods[name], f".{name}", (part,), {}, {}), node)
-    return _unseen_attribute(part, name)
+    return run.program.taken(_unseen_attribute(part, name), part, f".{name}")
 
 
 def _unseen_attribute(part: Unknown, name: str) -> Unknown:

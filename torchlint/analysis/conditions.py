@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Outcomes = tuple[tuple[Test, bool], ...]
 """Tests with their outcome, all of which hold."""
 
-_GETTERS = frozenset({"get", "lower", "upper", "strip", "startswith", "endswith"})
+GETTERS = frozenset({"get", "lower", "upper", "strip", "startswith", "endswith"})
+"""Methods of settings and texts that give the same whenever they are called with the same constants."""
 
 
 def outcomes(run: Interpreter, node: ir.Expr) -> tuple[Outcomes, Outcomes]:
@@ -89,30 +90,32 @@ def _order(run: Interpreter, node: ir.Compare) -> tuple[Test, bool] | None:
 def _subject(run: Interpreter, node: ir.Expr) -> object | None:
     """What identifies the value of an expression as long as its names are not bound anew; None if nothing does."""
     if isinstance(node, ir.Name):
-        return _identity(run.eval(node))
+        return _identity(run, run.eval(node))
     if isinstance(node, ir.Attribute):
         owner = run.eval(node.value)
         if isinstance(owner, Instance):
             own = run.heap.read(owner.id).get(node.name)
-            return None if own is None else _identity(own)
+            return None if own is None else _identity(run, own)
         inner = _subject(run, node.value)
         return None if inner is None else (inner, f".{node.name}")
     if isinstance(node, ir.Subscript) and isinstance(node.index, ir.Constant):
         inner = _subject(run, node.value)
         return None if inner is None else (inner, repr(node.index.value))
-    if isinstance(node, ir.Call) and isinstance(node.func, ir.Attribute) and node.func.name in _GETTERS:
+    if isinstance(node, ir.Call) and isinstance(node.func, ir.Attribute) and node.func.name in GETTERS:
         inner = _subject(run, node.func.value)
         if inner is not None and all(isinstance(arg.value, ir.Constant) for arg in node.args):
             return inner, node.func.name, tuple(repr(arg.value.value) for arg in node.args)  # type: ignore[attr-defined]
     return None
 
 
-def _identity(value: Value) -> object | None:
+def _identity(run: Interpreter, value: Value) -> object | None:
     if isinstance(value, Extern):
         return value.name
     if is_anything(value):
         return None
-    return value if isinstance(value, (Unknown, Lazy, Union)) else None
+    if isinstance(value, Unknown):
+        return run.program.way(value)
+    return value if isinstance(value, (Lazy, Union)) else None
 
 
 def holds(run: Interpreter, test: ir.Expr) -> bool | None:

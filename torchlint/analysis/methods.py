@@ -10,6 +10,7 @@ import msgspec
 from torchlint.analysis import (
     arrays,
     attributes,
+    conditions,
     containers,
     distributions,
     gradients,
@@ -132,7 +133,11 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
         size = shapes.size_in(receiver)
         return size if args.positional or name != "size" else Items(size)
     run.unresolved(node, receiver)
-    return Unknown(f"result of {name}", _source(receiver, args), receiver.cause)
+    result = Unknown(f"result of {name}", _source(receiver, args), receiver.cause)
+    given = [value.value for value in args.all() if isinstance(value, Const)]
+    if name in conditions.GETTERS and len(given) == len(args.positional) == len(args.all()):
+        run.program.taken(result, receiver, name, tuple(map(repr, given)))
+    return result
 
 
 def _source(receiver: Unknown, args: Args) -> Source:

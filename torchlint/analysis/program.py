@@ -17,7 +17,7 @@ from torchlint.analysis.shown import only_shown, scaled_by_size
 from torchlint.analysis.state import Cell
 from torchlint.analysis.thresholds import Thresholds
 from torchlint.analysis.usage import Uses
-from torchlint.analysis.values import Class, Extern, ModuleValue, Pending, Unknown, Value, alternatives
+from torchlint.analysis.values import Class, Extern, ModuleValue, Pending, Unknown, Value, alternatives, is_anything
 from torchlint.analysis.vocabulary import BLOCKS, Vocabulary
 from torchlint.contracts import Contracts
 from torchlint.diagnostics import Problem
@@ -103,6 +103,7 @@ class Program:
         self._cells = 0
         self._slots: dict[tuple[int, str], tuple[Unknown, int]] = {}
         self._canonical: dict[str, str] = {}
+        self._ways: dict[int, tuple[Unknown, Unknown, tuple[object, ...]]] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
         self._uses: dict[str, Uses] = {}
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
@@ -128,6 +129,17 @@ class Program:
             held = self._slots[id(owner), name] = owner, self.new_cell()
             self.base[held[1]] = {SLOT: before}
         return held[1]
+
+    def taken(self, value: Unknown, owner: Unknown, *step: object) -> Unknown:
+        """Remember how something unknown is taken from another one: `step` is the attribute, the key or the method."""
+        if not is_anything(owner):
+            self._ways[id(value)] = value, owner, step
+        return value
+
+    def way(self, value: Unknown) -> object:
+        """What something unknown is, wherever it is read again: the way from what it was taken from, or itself."""
+        held = self._ways.get(id(value))
+        return value if held is None else (self.way(held[1]), *held[2])
 
     def module(self, path: str) -> ModuleInfo:
         """The module at a path; a folder or a file that cannot be read has no body."""

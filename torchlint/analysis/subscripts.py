@@ -118,7 +118,8 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
     if isinstance(part, Items):
         return part.element
     if isinstance(part, Unknown):
-        return Unknown(part.reason, "other" if _is_index(key) else part.source, part.cause)
+        entry = Unknown(part.reason, "other" if _is_index(key) else part.source, part.cause)
+        return run.program.taken(entry, part, repr(key.value)) if isinstance(key, Const) else entry
     if isinstance(part, Class):
         return part
     if isinstance(part, Method) and part.name == "__dict__":
