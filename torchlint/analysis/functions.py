@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,8 @@ def call(run: Interpreter, function: Function, args: Args, node: ir.Node) -> Val
             return call_now(run, function, args, node, quiet=True, at=at)
 
     batched = any(is_batch(value) for value in args.all())
-    return Lazy(compute, [], batched, changes=not _SETTERS.isdisjoint(function.node.words))
+    changing = _SETTERS | _CHANGERS if isinstance(function.receiver, Instance) else _SETTERS
+    return Lazy(compute, [], batched, changes=not changing.isdisjoint(function.node.words))
 
 
 def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
@@ -97,7 +99,7 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
             if isinstance(part, Instance) and criteria_of(run, part):
                 return True
     if isinstance(function.receiver, Instance):
-        criteria = criteria_of(run, function.receiver)
+        criteria = [*criteria_of(run, function.receiver), *_learners_of(run, function.receiver)]
         if criteria and not definition.words.isdisjoint(
             run.program.reaching(function.receiver.cls, frozenset(criteria))
         ):
@@ -144,6 +146,32 @@ def criteria_of(run: Interpreter, instance: Instance) -> list[str]:
         for part in (value.alternatives if isinstance(value, Union) else (value,))
         if is_criterion(run, part)
     ]
+
+
+def _learners_of(run: Interpreter, instance: Instance) -> list[str]:
+    """The attributes of an object that hold objects with a loss of their own, or lists of them, with their dot: no models,
+    which are called as one.
+    """
+    return [
+        f".{name}"
+        for name, value in run.heap.read(instance.id).items()
+        if any(_is_learner(run, part) for part in _with_items(run, value))
+    ]
+
+
+def _with_items(run: Interpreter, value: Value) -> Iterator[Value]:
+    """The possibilities of a value, and of the items of lists among them. Computes nothing lazy."""
+    for part in computed(value):
+        yield part
+        if isinstance(part, Container) and part.kind == "list":
+            for content in computed(containers.list_contents(run, part)):
+                items = content.items if isinstance(content, Tuple) else ()
+                for item in (content.element,) if isinstance(content, Items) else items:
+                    yield from computed(item)
+
+
+def _is_learner(run: Interpreter, part: Value) -> bool:
+    return isinstance(part, Instance) and not instances.is_module(part.cls) and bool(criteria_of(run, part))
 
 
 def call_now(

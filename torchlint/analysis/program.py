@@ -105,6 +105,7 @@ class Program:
         self._canonical: dict[str, str] = {}
         self._ways: dict[int, tuple[Unknown, Unknown, tuple[object, ...]]] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
+        self._leads: dict[tuple[int, int], frozenset[str]] = {}
         self._uses: dict[str, Uses] = {}
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
 
@@ -267,13 +268,34 @@ class Program:
         """Whether a function or class mentions anything that may lead to a loss."""
         if self.vocabulary.leads_to_loss(node):
             return True
-        if owner is None or not self.open_methods:
+        if owner is None:
             return False
-        return any(
+        opened = any(
             not self.open_methods[id(item.node)].isdisjoint(node.words)
             for item in linearise(owner)
             if id(item.node) in self.open_methods
         )
+        return opened or not self._leading(owner).isdisjoint(node.words)
+
+    def _leading(self, cls: Class) -> frozenset[str]:
+        """The methods of a class, as they are read, that mention what leads to a loss or lead to such a one."""
+        key = (id(cls.node), len(self.vocabulary.words))
+        found = self._leads.get(key)
+        if found is None:
+            direct = frozenset(
+                f".{stmt.name}"
+                for item in linearise(cls)
+                for stmt in item.node.body
+                if isinstance(stmt, ir.FunctionDef)
+                and stmt.name not in _CALLED_BY_OTHERS
+                and self.vocabulary.leads_to_loss(stmt)
+            )
+            found = self._leads[key] = self.reaching(cls, direct) if direct else direct
+        return found
+
+
+_CALLED_BY_OTHERS = frozenset(("__init__", "forward", "__call__"))
+"""Methods that objects of every other class have as well: to mention one says nothing."""
 
 
 def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
