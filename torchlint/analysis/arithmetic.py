@@ -112,6 +112,8 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         trail = Trail(StepRef(at, f"`{op}` gives {wording.KIND_WORDS[kind]}"), trail)
     attached = (may_learn(a) or may_learn(b)) and not gradients.is_weighed(op, a, b)
     tensors = [part for part in (a, b) if isinstance(part, Tensor)]
+    shaped = [part for part in tensors if not _is_any_data(part)]
+    shaping = shaped[0] if len(shaped) == 1 else Tensor()
     whole = op != "/" and all(
         (isinstance(p, Const) and isinstance(p.value, int)) or (isinstance(p, Tensor) and p.dtype == "int")
         for p in (a, b)
@@ -125,11 +127,11 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         cut=gradients.cut_of_pair(op, kind, tensors, attached),
         batched=is_batch(a) or is_batch(b),
         many=any(part.many for part in tensors),
-        squeezed=tensors[0].squeezed if len(tensors) == 1 else None,
-        flattened=tensors[0].flattened if len(tensors) == 1 else None,
-        unsqueezed=tensors[0].unsqueezed if len(tensors) == 1 else None,
-        one_each=len(tensors) == 1 and tensors[0].one_each,
-        regrouped=tensors[0].regrouped if len(tensors) == 1 else None,
+        squeezed=shaping.squeezed,
+        flattened=shaping.flattened,
+        unsqueezed=shaping.unsqueezed,
+        one_each=shaping.one_each,
+        regrouped=shaping.regrouped,
         trail=trail,
         cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
         loss=source.loss if isinstance(a, Const) or isinstance(b, Const) else None,
@@ -137,6 +139,11 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         holder=source.holder if all(part.holder != "torch" for part in tensors) else "torch",
         negated=source.negated is not _turns_sign(op, a, b),
     )
+
+
+def _is_any_data(part: Tensor) -> bool:
+    """Whether a tensor is made of data of which no more is known than of data in no tensor."""
+    return part.kind == "unknown" and part.shape is None and not part.attached and part.squeezed is None
 
 
 def _turns_sign(op: str, a: Value, b: Value) -> bool:

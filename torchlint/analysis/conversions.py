@@ -68,9 +68,17 @@ def tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
         batched=is_batch(value),
         many=all(isinstance(part, Tensor) and part.many for part in parts),
         trail=trail,
-        cut=gradients.cut_of(bound, None, at) or _cut_of_all(held),
+        cut=_cut(bound, parts, held, at),
         holder=transfer.holder(bound, None),
     )
+
+
+def _cut(bound: Bound, parts: Sequence[Value], held: Sequence[Tensor], at: NodeRef) -> Cut | None:
+    """Where the gradient of what a tensor is made of was cut off; for certain, if the new one is to have a gradient."""
+    known = gradients.cut_of(bound, None, at) or _cut_of_all(held)
+    if not shapes.is_true(bound.named.get("requires_grad")) or all(isinstance(part, Const) for part in parts):
+        return known
+    return gradients.new_leaf(known, bound.name, at)
 
 
 def _held(run: Interpreter, parts: Sequence[Value]) -> Sequence[Tensor]:

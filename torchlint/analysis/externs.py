@@ -14,12 +14,14 @@ from torchlint.analysis import (
     containers,
     distributions,
     factories,
+    gradients,
     invoke,
     ir,
     loaders,
     losses,
     operate,
     registries,
+    shapes,
     subscripts,
     trainers,
     wording,
@@ -40,6 +42,7 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     cause_of,
+    is_batch,
     is_pending,
     later,
     union,
@@ -73,7 +76,8 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
         return Layer(_as_made(op, options), options, name, run.ref(node), run.program.new_cell() if op.heads else 0)
     wrapper = contracts.wrappers.get(name)
     if wrapper is not None:
-        return args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
+        given = args.get(wrapper.keyword or "module", wrapper.argument) or UNKNOWN
+        return _variable(run, given, args, node) if wrapper.id == "variable" else given
     if name in CONTAINERS:
         return make_container(run, name, args, node)
     dataset = contracts.datasets.get(name)
@@ -175,6 +179,27 @@ def _enabled(args: Args, position: int, sure: bool) -> Literal["off", "maybe", "
     if verdict is False:
         return "off"
     return "on" if verdict and sure else "maybe"
+
+
+def _variable(run: Interpreter, given: Value, args: Args, node: ir.Node) -> Value:
+    """`Variable(x)`, of old code: x, or with `requires_grad=True` of what has no gradient a new leaf."""
+    asked = args.get("requires_grad", 1)
+    if asked is None or not shapes.is_true(asked) or is_pending(given) or not _cuts_off(node):
+        return given
+    at = run.ref(node)
+    return union(
+        msgspec.structs.replace(part, attached=True, cut=gradients.new_leaf(part.cut, "Variable", at))
+        if isinstance(part, Tensor)
+        else Tensor(batched=is_batch(part), cut=gradients.new_leaf(None, "Variable", at))
+        for part in alternatives(given)
+    )
+
+
+def _cuts_off(node: ir.Node) -> bool:
+    """Whether the first argument of a call is written with `.data`, `.detach()` or another end of a gradient."""
+    first = node.args[0].value if isinstance(node, ir.Call) and node.args else None
+    last = first.func if isinstance(first, ir.Call) else first
+    return isinstance(last, ir.Attribute) and last.name in ("data", "detach", "item", "numpy")
 
 
 def _checkpoint(run: Interpreter, args: Args, node: ir.Node) -> Value:

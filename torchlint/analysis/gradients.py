@@ -52,7 +52,9 @@ def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
     first = parts[0]
     if bound.name == _NEW_LEAF:
         # Behind a loss it hides that nothing learns; anywhere else the gradient is wanted at this place, and goes on by hand.
-        return first.cut if isinstance(first, Tensor) and first.kind == "loss" else None
+        if not isinstance(first, Tensor) or first.kind != "loss" or first.attached:
+            return None
+        return new_leaf(first.cut, bound.name, at)
     if bound.op.gradient == "keep":
         cut = first.cut if isinstance(first, Tensor) and not attached(bound, part) else None
         return cut if cut is not None else _cut_of_choice(bound)
@@ -67,6 +69,12 @@ def _cut_of_choice(bound: Bound) -> Cut | None:
         return None
     cuts = [part.cut if isinstance(part, Tensor) and not part.attached else None for part in alternatives(choice)]
     return cuts[0] if None not in cuts else None
+
+
+def new_leaf(known: Cut | None, name: str, at: NodeRef) -> Cut:
+    """Where the gradient ends of what a new leaf is made of: certainly there, whatever it was made of, if not before."""
+    anew = StepRef(at, f"`{wording.spelled(name)}` begins anew, with no way to the model")
+    return Cut(anew if known is None else known.step, leaf=True)
 
 
 def cut_here(part: Value, name: str, at: NodeRef) -> Cut | None:

@@ -222,10 +222,14 @@ class Tensor(Value, frozen=True, eq=False):
 
 
 class Cut(msgspec.Struct, frozen=True, eq=False):
-    """A place where a gradient is cut off. `of` is the value that may have had one, None if layers gave it for certain."""
+    """A place where a gradient is cut off. `of` is the value that may have had one, None if layers gave it for certain.
+
+    A `leaf` was made of it that asks for a gradient of its own: `backward()` goes through and ends there.
+    """
 
     step: StepRef
     of: Value | None = None
+    leaf: bool = False
 
 
 class Const(Value, frozen=True, eq=False):

@@ -9,6 +9,7 @@ import msgspec
 from torchlint.analysis.calls import Arithmetic, LossCall
 from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, only_tensor
 from torchlint.checks.registry import Verdict, rule
+from torchlint.contracts import Kind
 from torchlint.diagnostics import Confidence
 from torchlint.findings import AnyPlan, SqueezeArgument, SqueezeDim, StepRef
 
@@ -155,7 +156,10 @@ def _several(shape: Shape | None) -> bool:
 def _crossed(a: Tensor, b: Tensor) -> bool:
     """Whether one of two tensors is [B, 1] and the other [B], or [B, 1, H, W] and [B, H, W]."""
     return any(
-        (_column(one.shape, one.batched or _several(other.shape)) and (_row(other.shape) or _lost_its_column(other)))
+        (
+            _column(one.shape, one.batched or one.many or _several(other.shape))
+            and (_row(other.shape) or _lost_its_column(other))
+        )
         or (_one_channel(one, other) and _same_batch(one, other))
         for one, other in ((a, b), (b, a))
     )
@@ -164,7 +168,8 @@ def _crossed(a: Tensor, b: Tensor) -> bool:
 def _lost_its_column(part: Tensor) -> bool:
     """Whether `squeeze()` took a last dimension of size 1 from a batch, and with it any other of that size."""
     shape = part.unsqueezed
-    return part.squeezed is not None and part.batched and shape is not None and shape.open and shape.dims == (1,)
+    rows = part.batched or part.many
+    return part.squeezed is not None and rows and shape is not None and shape.open and shape.dims == (1,)
 
 
 def _one_channel(one: Tensor, other: Tensor) -> bool:
@@ -255,9 +260,18 @@ def broadcast_by_hand(event: Arithmetic) -> Iterator[Verdict]:
 
 
 def _is_output(part: Tensor) -> bool:
-    """Whether a tensor is what a model gives: values of a known kind that learn, or the values of chosen actions."""
+    """Whether a tensor is what a model gives: values of a known kind that learn, or the values of chosen actions.
+
+    So is what was cut off from its layers, as the value in an advantage is.
+    """
+    if part.cut is not None and part.cut.of is None and not part.attached:
+        return part.kind in _GIVEN
     chosen = part.shape is not None and part.shape.picked and part.shape.dims[-1:] == (1,)
     return part.attached and (part.kind != "unknown" or chosen)
+
+
+_GIVEN: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "bounded"})
+"""The kinds of what a model gives before anything is computed with it."""
 
 
 def _same_batch(given: Tensor, target: Tensor) -> bool:

@@ -81,7 +81,8 @@ def gradient_cut(call: Backward) -> Iterator[Verdict]:
     parts = alternatives(call.value)
     cut, first = call.cuts[0], parts[0]
     if call.training and cut is not None and None not in call.cuts and isinstance(first, Tensor):
-        what = "one term of the loss" if first.attached else "the loss"
+        whole = not first.attached or (first.cut is not None and first.cut.leaf)
+        what = "the loss" if whole else "one term of the loss"
         name = cut.note.partition("`")[2].partition("`")[0]
         yield Verdict({"activation": f"`{name}`", "input": what}, Trail(cut, first.trail), cut.at)
 
