@@ -14,7 +14,7 @@ from torchlint.analysis.catalogue import Model
 from torchlint.contracts import Contracts
 from torchlint.folders import Folders
 from torchlint.lookups import Lookups, Query
-from torchlint.source import Source, SourceError, read_bytes
+from torchlint.source import Source, SourceError, is_notebook, read_bytes
 
 _NEVER_OURS = frozenset(
     {"torch", "numpy", "typing", "functools", "collections", "math", "os", "sys", "argparse", "random"}
@@ -160,7 +160,10 @@ class Project:
 
     def imports(self, path: str) -> frozenset[str]:
         """The words of the import statements of a file. A search in its text."""
-        return frozenset(word for line in _IMPORT_LINE.findall("\n" + self.text(path)) for word in _WORD.findall(line))
+        text = self.text(path)
+        if is_notebook(path):
+            text = text.replace("\\n", "\n").replace('"', "\n")  # its lines stand in texts of JSON
+        return frozenset(word for line in _IMPORT_LINE.findall("\n" + text) for word in _WORD.findall(line))
 
     def _index(self) -> dict[str, list[str]]:
         """The files of the run by the words of their import statements. Each file is searched once, when first asked for any."""

@@ -114,6 +114,31 @@ def test_the_old_format_and_suppressions(tree: Tree, torchlint: Run) -> None:
     assert result.err == ""
 
 
+TRAIN = """from torch import nn
+
+
+def train(net, loader):
+    for x, y in loader:
+        loss = nn.CrossEntropyLoss()(net(x), y)
+        loss.backward()
+"""
+CALL = """from torch import nn
+from fit import train
+
+train(nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1)), loader)
+"""
+
+
+@pytest.mark.parametrize("cell", [CALL, CALL.splitlines(keepends=True)], ids=["one text", "lines"])
+def test_a_notebook_that_names_no_loss_tells_what_a_function_gets(
+    cell: str | list[str], tree: Tree, torchlint: Run
+) -> None:
+    tree({"fit.py": TRAIN, "main.ipynb": notebook("loader = data()", cell)})
+    for _ in range(2):  # cold, and from what the first run remembered
+        result = torchlint("check", "-q", "--output-format", "concise")
+        assert [line.rpartition(": TLN")[0] for line in result.out.splitlines()] == ["fit.py:6:16"]
+
+
 def test_a_broken_cell_is_named_and_the_others_are_linted(tree: Tree, torchlint: Run) -> None:
     tree({"n.ipynb": notebook("x = = 1", BAD)})
     result = torchlint("check", "--output-format", "concise")
