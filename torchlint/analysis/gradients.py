@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torchlint.analysis import shapes, wording
 from torchlint.analysis.shapes import Bound
-from torchlint.analysis.values import Cut, Shape, Tensor, Unknown, Value, alternatives, is_anything, may_learn
+from torchlint.analysis.values import UNKNOWN, Cut, Shape, Tensor, Unknown, Value, alternatives, is_anything, may_learn
 from torchlint.contracts import Kind
 from torchlint.findings import NodeRef, StepRef
 
@@ -56,6 +56,9 @@ def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
             return None
         return new_leaf(first.cut, bound.name, at)
     if bound.op.gradient == "keep":
+        leaf = first.cut if isinstance(first, Tensor) and first.cut is not None and first.cut.leaf else None
+        if leaf is not None and leaf.of is None and bound.op.shape == "reduce":
+            return leaf  # the mean of losses that a new tensor was made of
         cut = first.cut if isinstance(first, Tensor) and not attached(bound, part) else None
         return cut if cut is not None else _cut_of_choice(bound)
     cuts = [cut_here(each, bound.name, at) for each in parts]
@@ -72,9 +75,10 @@ def _cut_of_choice(bound: Bound) -> Cut | None:
 
 
 def new_leaf(known: Cut | None, name: str, at: NodeRef) -> Cut:
-    """Where the gradient ends of what a new leaf is made of: certainly there, whatever it was made of, if not before."""
-    anew = StepRef(at, f"`{wording.spelled(name)}` begins anew, with no way to the model")
-    return Cut(anew if known is None else known.step, leaf=True)
+    """Where the gradient ends of what a new leaf is made of: here, if it was not known to end before."""
+    if known is not None:
+        return Cut(known.step, known.of, leaf=True)
+    return Cut(StepRef(at, f"`{wording.spelled(name)}` begins anew, with no way to the model"), UNKNOWN, leaf=True)
 
 
 def cut_here(part: Value, name: str, at: NodeRef) -> Cut | None:
@@ -105,5 +109,5 @@ def cut_of_pair(op: str, kind: Kind, tensors: Sequence[Tensor], attached: bool) 
     """Where a gradient was cut off: of all that `a op b` is made of, or of one term of a sum of losses."""
     if attached and not (op in "+-" and kind == "loss"):
         return None
-    terms = [part.cut for part in tensors if not part.attached or part.kind == "loss"]
-    return next((cut for cut in terms if cut is not None), None)
+    terms = [part.cut for part in tensors if part.cut and (not part.attached or part.kind == "loss" or part.cut.leaf)]
+    return Cut(terms[0].step, terms[0].of) if terms else None

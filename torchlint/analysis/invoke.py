@@ -187,9 +187,10 @@ def _tell_backward(run: Interpreter, receiver: Value, args: Args, node: ir.Node)
 def _cut_of(run: Interpreter, part: Value) -> StepRef | None:
     """Where the gradient of a loss, or of one of its terms, was cut off, if it is sure that there was one."""
     cut = part.cut if isinstance(part, Tensor) else None
-    if cut is None or (cut.of is not None and not run.program.thresholds.is_claimed(cut.of)):
+    if cut is None:
         return None
-    return cut.step
+    sure = cut.leaf or cut.of is None or run.program.thresholds.is_claimed(cut.of)
+    return cut.step if sure else None
 
 
 def _method_of(run: Interpreter, receiver: Value, func: ir.Attribute) -> Value:
@@ -252,6 +253,8 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
         # None cannot be called: it is not what this call has.
         parts = tuple(each for each in parts if not (isinstance(each[0], Const) and each[0].value is None)) or parts
         parts = tuple(each for each in parts if not _refuses(run, each[0], args)) or parts
+        # What was saved is the model that is known, further trained.
+        parts = tuple(each for each in parts if not _is_loaded(each[0])) or parts
     if len(parts) == 1:
         return call_one(run, parts[0][0], args, node)
     results: list[tuple[Value, Guard]] = []
@@ -271,6 +274,11 @@ def call(run: Interpreter, callee: Value, args: Args, node: ir.Node) -> Value:
         # With another of the possibilities the call is right, and the same setting may have chosen the input.
         doubt(run, [judged for judged, (_, guard) in zip(choices, parts, strict=True) if not guard], node)
     return either(results)
+
+
+def _is_loaded(part: Value) -> bool:
+    """Whether a value is what `torch.load` gives, or an entry of it."""
+    return isinstance(part, Unknown) and part.reason == "result of torch.load"
 
 
 def _refuses(run: Interpreter, part: Value, args: Args) -> bool:
