@@ -84,6 +84,7 @@ def combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
             return fold(op, lefts[0].value, rights[0].value)
         return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN
     shape = shapes.broadcast(shapes.likely_shape(left), shapes.likely_shape(right))
+    shape = shapes.computed_with_column(left, right) if shape is None else shape
     ones, others = guarded(left), guarded(right)
     if op in "+-":
         ones, others = _terms(ones), _terms(others)

@@ -111,6 +111,22 @@ def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
     return Shape(dims, picked=a.picked or b.picked, assumed=a.assumed or b.assumed)
 
 
+TWO_OR_MORE = Shape((None, None), True)
+"""The shape of what has rows and columns at least, of which nothing else is known."""
+
+
+def computed_with_column(left: Value, right: Value) -> Shape | None:
+    """The shape of a batch's column [B, 1] and a tensor of unknown shape: both [B] and [B, 1] leave rows and columns."""
+    shapes_of = [likely_shape(value) for value in (left, right)]
+    if None not in shapes_of or len({*shapes_of}) == 1:
+        return None
+    known = left if shapes_of[1] is None else right
+    column = likely_shape(known)
+    assert column is not None
+    rows = column.open and column.dims == (1,) and is_batch(known) and not column.assumed
+    return TWO_OR_MORE if rows else None
+
+
 def _broadcast_dim(x: Dim, y: Dim) -> Dim:
     if x == 1:
         return y
@@ -189,6 +205,8 @@ def _squeeze(bound: Bound) -> Shape | None:
     shape = likely_shape(bound.input)
     wanted = bound.option("dim")
     if shape is None:
+        return None
+    if wanted is None and shape == TWO_OR_MORE:
         return None
     if wanted is None:
         return msgspec.structs.replace(shape, dims=tuple(dim for dim in shape.dims if dim != 1), picture=0)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from torchlint.analysis.calls import Arithmetic, LossCall
+from torchlint.analysis.shapes import TWO_OR_MORE
 from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, only_tensor
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
@@ -161,6 +162,7 @@ def _crossed(a: Tensor, b: Tensor) -> bool:
             and (_row(other.shape) or _lost_its_column(other))
         )
         or (_one_channel(one, other) and _same_batch(one, other))
+        or (one.shape == TWO_OR_MORE and _row(other.shape) and other.batched)
         for one, other in ((a, b), (b, a))
     )
 
