@@ -112,6 +112,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `shapes`: "equal" raises when they differ, "warns" and "broadcasts" go on with a broadcast loss,
     "index" takes the target without the class dimension, "ranks" wants as many dimensions everywhere, "free" makes no
     demand.
+    `each`: what a loss of entries, unreduced, gives one value for.
     `labels`: "signs" wants targets of -1 and 1, "indices" the numbers of the classes; otherwise `accepts` says enough.
     `autocast`: what CUDA autocast does with it. `when`: options that change what the input has to be, the first that is
     set counts.
@@ -126,6 +127,7 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function_options: tuple[str, ...] = ()
     shapes: ShapeRelation = "free"
     class_dim: int | None = None
+    each: Literal["entry", "sample"] = "entry"
     labels: Literal["", "signs", "indices"] = ""
     reduction: str | None = "mean"
     autocast: Literal["runs", "raises"] = "runs"

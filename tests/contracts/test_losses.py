@@ -150,6 +150,16 @@ def test_the_right_call_gives_a_finite_loss(key: str) -> None:
     assert torch.isfinite(call(loss, *right(loss)))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("key", [key for key, loss in TORCH.items() if loss.shapes != "free"])
+def test_what_an_unreduced_loss_gives_a_value_for(key: str) -> None:
+    loss, (x, y) = LOSSES[key], right(LOSSES[key])
+    third = {"gaussian_nll_loss": torch.ones_like(x), "margin_ranking_loss": 2 * y - 1}.get(loss.id)
+    inputs = (x, y) if third is None else (x, x, third) if loss.shapes == "ranks" else (x, y, third)
+    values = resolve(loss.functions[0])(*inputs, reduction="none")
+    assert values.shape == (x.shape[:-1] if loss.each == "sample" or loss.shapes == "index" else x.shape)
+
+
 @pytest.mark.parametrize("key", [key for key in PAIRS if LOSSES[key].shapes in ("equal", "warns", "broadcasts")])
 def test_a_column_against_a_row(key: str) -> None:
     """[B, 1] against [B]: `equal` raises, `warns` warns, `broadcasts` does neither and gives another loss."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import attributes, containers, functions, shapes
+from torchlint.analysis import attributes, containers, functions, shapes, unreduced
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -117,7 +117,10 @@ def row_of(part: Tensor) -> Tensor:
     shape = part.shape
     rest = None if shape is None or shape.open or not shape.dims else Shape(shape.dims[1:])
     kind = part.kind if part.dim != 0 else "unknown"
-    return msgspec.structs.replace(part, kind=kind, dim=None, shape=rest, squeezed=None, flattened=None)
+    per_sample = unreduced.after_picking(part, rest, first_stays=False)
+    return msgspec.structs.replace(
+        part, kind=kind, dim=None, shape=rest, squeezed=None, flattened=None, per_sample=per_sample
+    )
 
 
 def item(run: Interpreter, value: Value, index: int) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import ir, shapes, wording
+from torchlint.analysis import ir, shapes, unreduced, wording
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.calls import Construction, LossCall, reduction_in
 from torchlint.analysis.values import (
@@ -155,11 +155,14 @@ def _is_of_torch(loss: Loss) -> bool:
 
 def _loss_value(run: Interpreter, record: LossCall) -> Value:
     reduction = record.reduction
-    shape = None
+    shape, single = None, False
     if reduction not in ("none", None):
         shape = Shape(())
-    elif reduction is not None and record.loss.shapes != "index":
-        shape = shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
+    elif reduction is not None:
+        given = shapes.shape_of(next(iter(record.args.values()), UNKNOWN))
+        shape = unreduced.shape_of_values(record.loss, given)
+        single = shape == Shape(())
+        shape = None if single else shape  # one value that is no mean
     attached = any(map(may_learn, record.args.values()))
     cuts = [part.cut for part in record.arg("input") if isinstance(part, Tensor)]
     return Tensor(
@@ -170,7 +173,7 @@ def _loss_value(run: Interpreter, record: LossCall) -> Value:
         attached=attached,
         cut=cuts[0] if not attached and cuts and None not in cuts else None,
         loss=record.loss,
-        per_sample=record.at if reduction == "none" and shape != Shape(()) else None,
+        per_sample=record.at if reduction == "none" and not single else None,
     )
 
 

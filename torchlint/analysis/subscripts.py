@@ -18,6 +18,7 @@ from torchlint.analysis import (
     iteration,
     shapes,
     targets,
+    unreduced,
 )
 from torchlint.analysis.arguments import Args
 from torchlint.analysis.values import (
@@ -238,8 +239,17 @@ def _slice_tensor(part: Tensor, parts: Sequence[ir.Expr], keys: Sequence[Value])
     dim = part.dim if keeps_simplex else None
     column = shape is not None and not shape.open and len(shape.dims) == 2 and shape.dims[1] == 1
     one_each = column and dims is not None and dims.rank == 1
+    first_stays = isinstance(parts[0], (ir.Slice, ir.Dots)) if parts else True
     return msgspec.structs.replace(
-        part, kind=kind, dim=dim, shape=dims, squeezed=None, flattened=None, one_each=one_each, regrouped=None
+        part,
+        kind=kind,
+        dim=dim,
+        shape=dims,
+        squeezed=None,
+        flattened=None,
+        one_each=one_each,
+        regrouped=None,
+        per_sample=unreduced.after_picking(part, dims, first_stays),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import arithmetic, dtypes, gradients, iteration, reshapes, shapes, wording
+from torchlint.analysis import arithmetic, dtypes, gradients, iteration, reshapes, shapes, unreduced, wording
 from torchlint.analysis.dtypes import Number
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
@@ -165,7 +165,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         trail=part.trail,
         cause=part.cause,
         loss=part.loss,
-        per_sample=None if op.shape == "reduce" and not has_dimension(bound) else part.per_sample,
+        per_sample=unreduced.after(bound, part, shape),
         negated=part.negated is not (op.id == "neg"),
         origin=_origin(bound, part),
         cut=gradients.cut_of(bound, part, at),
