@@ -166,6 +166,8 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     A layer's name may hold stars (`timm.models.*`), as that of a part of a model does (`segment_anything.*.mask_decoder`).
     `items = "model_output"`: an object whose `fields` are of the kind, as a tuple too if no labels are handed in;
     "fields": a dict or an object of which no more than that is known; "first": a pair whose first item is of the kind.
+    `gradient`: "cut" ends it here, unless `requires_grad` is set, and "own" says that what it gives is learned itself, unless
+    that is not set.
     `blank` says that what it gives is made to have its entries set.
     `threshold` is the parameter with which it compares its input, if that is given.
     `items = "values_indices"`: with a `dim`, a pair of the values and their indices.
@@ -178,7 +180,7 @@ class Op(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gives: str | dict[str, Kind] = "unknown"
     shape: ShapeRule = "unknown"
     dtype: DType = "keep"
-    gradient: Literal["keep", "cut"] = "keep"
+    gradient: Literal["keep", "cut", "own"] = "keep"
     params: tuple[str, ...] = ("input",)
     layer_params: tuple[str, ...] = ()
     in_place: bool = False

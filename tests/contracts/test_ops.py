@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contracts.test_losses import resolve
+from torchlint.analysis.gradients import OPERANDS
 from torchlint.contracts import KINDS, ContractError, Kind, Op, Tables, index, merge, tables_from
 from torchlint.rulebook import load_contracts
 
@@ -424,6 +425,29 @@ def test_dtype_and_gradient(op_id: str, name: str) -> None:
         assert not y.requires_grad
     elif y.is_floating_point() and name not in {".data"}:
         assert y.requires_grad
+
+
+NO_OPERANDS = {
+    *("index", "indices", "mask", "condition", "start", "repeats"),  # they choose entries
+    *("running_mean", "running_var", "std"),  # no gradient goes through them
+    *("min", "max"),  # limits, which are numbers as a rule
+}
+
+
+@pytest.mark.parametrize("name", [name for name, op in CONTRACTS.op_functions.items() if op.gradient == "keep"])
+def test_a_gradient_flows_through_every_operand(name: str) -> None:
+    """The tensors among the parameters of a table count as what the result may learn through."""
+    params = CONTRACTS.op_functions[name].params
+    schemas = SCHEMAS.get(name.rpartition(".")[2], ()) if name.startswith("torch.") else ()
+    tensors = {arg.name for schema in schemas for arg in schema.arguments[1:] if "Tensor" in str(arg.type)}
+    assert tensors.intersection(params[1:]) - NO_OPERANDS <= OPERANDS
+
+
+def test_a_parameter_learns_unless_it_is_told_not_to() -> None:
+    data = torch.zeros(2)
+    assert OPS["torch.nn.Parameter"].gradient == "own"
+    assert torch.nn.Parameter(data).requires_grad
+    assert not torch.nn.Parameter(data, requires_grad=False).requires_grad
 
 
 @pytest.mark.parametrize(("op_id", "name"), [case for case in CASES if TABLES[case[0]].in_place])

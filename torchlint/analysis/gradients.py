@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from torchlint.analysis import shapes, wording
 from torchlint.analysis.shapes import Bound
-from torchlint.analysis.values import UNKNOWN, Cut, Shape, Tensor, Unknown, Value, alternatives, is_anything, may_learn
+from torchlint.analysis.values import (
+    UNKNOWN,
+    Cut,
+    Shape,
+    Tensor,
+    Unknown,
+    Value,
+    alternatives,
+    is_anything,
+    may_learn,
+    only_constant,
+)
 from torchlint.contracts import Kind
 from torchlint.findings import NodeRef, StepRef
 
@@ -15,8 +26,16 @@ _NEW_LEAF = ".requires_grad_()"
 _OTHERS = ("numpy.", "pandas.")
 """Libraries whose functions no gradient goes through."""
 
-_TENSORS = frozenset("weight bias other mat2 input2 x2 end src source tensors value".split())
+OPERANDS = frozenset(
+    """
+    attn_mask batch1 batch2 bias end exponent grid input2 key mat mat1 mat2 other source src tensor tensors value vec vec2
+    weight x2
+    """.split()
+)
 """Parameters of operations, besides the first, through which a gradient may flow."""
+
+_ANY_NUMBER = "operands"
+"""The parameter that stands for any number of tensors."""
 
 LEARNT: frozenset[Kind] = frozenset(
     {"raw", "probability", "simplex", "log_simplex", "log_probability", "bounded", "loss"}
@@ -31,20 +50,31 @@ def attached(bound: Bound, part: Value | None) -> bool:
         return False
     if bound.name == _NEW_LEAF:
         return not bound.rest or shapes.is_true(bound.rest[0])
+    wanted = bound.named.get("requires_grad")
+    if op.gradient == "own":
+        return not _is_false(wanted)
     if op.gradient == "cut":
-        return shapes.is_true(bound.named.get("requires_grad"))
+        return shapes.is_true(wanted)
     if op.layers and not op.functions and not op.methods:
         return True  # it has weights of its own
     if may_learn(bound.input if part is None else part):
         return True
     if op.in_place and any(map(may_learn, bound.rest)):
         return True
-    return any(may_learn(value) for name, value in bound.named.items() if name in _TENSORS)
+    if _ANY_NUMBER in op.params and any(map(may_learn, bound.rest)):
+        return True
+    return any(may_learn(value) for name, value in bound.named.items() if name in OPERANDS)
+
+
+def _is_false(flag: Value | None) -> bool:
+    """Whether a flag is certainly not set."""
+    constant = only_constant(flag)
+    return constant is not None and constant.value is False
 
 
 def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
     """Where the gradient of what an operation is applied to was cut off, if it had one: before, or here."""
-    if bound.op.gradient == "cut" and bound.op.shape in ("like", "full"):
+    if bound.op.gradient == "own" or (bound.op.gradient == "cut" and bound.op.shape in ("like", "full")):
         return None  # of `zeros_like(x)`, x gives no more than its shape
     parts = alternatives(bound.input) if part is None else (part,)
     if len(parts) > 1 and not all(isinstance(each, Tensor) for each in parts):
