@@ -235,7 +235,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
     return Tensor(
         kind=kind,
         activation=activation,
-        dim=_dim_after(bound, part),
+        dim=_dim_after(bound, part, shape),
         shape=shape,
         dtype=_dtype_after(bound, part),
         attached=gradients.attached(bound, part),
@@ -286,9 +286,16 @@ def _is_bounded(value: Value) -> bool:
     return all(kind_of(part) in ("bounded", *arithmetic.FRACTIONS) for part in alternatives(value))
 
 
-def _dim_after(bound: Bound, part: Value | None) -> int | None:
+def _dim_after(bound: Bound, part: Value | None, shape: Shape | None) -> int | None:
     """The dimension that an operation runs over, or that a distribution of which it takes the logarithm runs over."""
     given = bound.option("dim")
     if given is None and bound.op.shape == "keep" and bound.op.id in ("log", "exp") and isinstance(part, Tensor):
         return part.dim
+    rank = None if given is not None or shape is None or shape.assumed else shape.rank
+    if bound.op.id in _OWN_DIM and rank is not None:
+        return 0 if rank in (0, 1, 3) else 1
     return shapes.const_int(given)
+
+
+_OWN_DIM = frozenset(("softmax", "softmin", "log_softmax"))
+"""Operations that choose a dimension by the number of dimensions if none is given."""
