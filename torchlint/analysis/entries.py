@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
-from torchlint.analysis.calls import Arithmetic, Event, LossCall, OpCall
+from torchlint.analysis.calls import Arithmetic, Comparison, Event, LossCall, OpCall
 from torchlint.analysis.frames import Frame
 from torchlint.analysis.interpret import Interpreter
 from torchlint.analysis.parts import Seen, Told, in_text
@@ -38,6 +38,8 @@ class Recorder(Interpreter):
         found = judge(event)
         if found and isinstance(event, (Arithmetic, OpCall)) and self.program.only_shown(event.at):
             found = []  # no part of a loss
+        if found and isinstance(event, Comparison) and self.program.only_asserted(event.at):
+            found = []
         self.program.findings[key] = found
         if isinstance(event, LossCall):
             self.program.chosen.note(key, self.heap.assumed, (finding.code for finding in found))
@@ -101,7 +103,7 @@ class Entries:
         """What was found so far."""
         program = self.program
         for key, event, sure in program.thresholds.misplaced():
-            program.findings[key] = judge(event, sure)
+            program.findings[key] = [] if program.only_asserted(event.at) else judge(event, sure)
         self._doubt_what_settings_choose()
         sound: dict[str, set[int]] = {}
         for path, node in (_site(key) for key, found in program.findings.items() if not found):

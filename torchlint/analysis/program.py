@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import ir
+from torchlint.analysis.asserted import only_asserted
 from torchlint.analysis.lower import ParseFailure
 from torchlint.analysis.settings import Chosen
 from torchlint.analysis.shown import only_shown, scaled_by_size
@@ -172,6 +173,12 @@ class Program:
         uses = self.uses(at.path)
         node = None if uses is None else uses.node.get(at.node)
         return node is not None and uses is not None and only_shown(uses, node, self.contracts.op_methods)
+
+    def only_asserted(self, at: NodeRef) -> bool:
+        """Whether a comparison is made to stop for what it says, and for nothing else."""
+        uses = self.uses(at.path)
+        node = None if uses is None else uses.node.get(at.node)
+        return node is not None and uses is not None and only_asserted(uses, node)
 
     def scaled_by_size(self, at: NodeRef) -> bool:
         """Whether the value of an expression is multiplied there by a number of samples or classes."""
