@@ -192,6 +192,16 @@ def test_an_index_target_has_no_class_dimension(key: str) -> None:
         call(loss, x, y[:, None])
 
 
+@pytest.mark.parametrize("key", [key for key in PAIRS if LOSSES[key].shapes == "index"])
+def test_of_one_class_only_what_takes_scores_is_constant(key: str) -> None:
+    loss = LOSSES[key]
+    scores, labels = torch.randn(B, 1, requires_grad=True), torch.zeros(B, dtype=torch.long)
+    log_p = scores.log_softmax(1)
+    for x, constant in ((scores, "raw" in loss.args[0].accepts), (log_p, True)):
+        (gradient,) = torch.autograd.grad(call(loss, x, labels), scores)
+        assert (gradient == 0).all() == constant
+
+
 @pytest.mark.parametrize("key", [key for key, loss in TORCH.items() if loss.shapes == "ranks"])
 def test_as_many_dimensions_everywhere(key: str) -> None:
     """One score without a dimension against a row of one raises."""

@@ -9,6 +9,7 @@ import msgspec
 from torchlint.analysis.calls import LossCall, OpCall, number_of
 from torchlint.analysis.values import Tensor, Trail, Value, sigmoid_inside
 from torchlint.analysis.wording import KIND_WORDS
+from torchlint.checks.classes import is_over_classes, rank_of_input
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
 from torchlint.findings import AnyPlan, Applied, Drop, Fuse, OtherLoss, Replace, StepRef
@@ -69,7 +70,7 @@ def _fused(call: LossCall) -> AnyPlan | None:
 def _log_softmax(call: LossCall) -> AnyPlan | None:
     """The logarithm of the softmax in place of the softmax, which is right where that runs over the classes."""
     activation = applied(call)
-    if any(part.dim == 0 and _rank(call, part) != 1 for part in call.tensors("input")):
+    if any(part.dim == 0 and rank_of_input(call, part) != 1 for part in call.tensors("input")):
         return None
     if activation is None or activation.name.strip(".()").rpartition(".")[2].lower() != "softmax":
         return None
@@ -192,34 +193,8 @@ def log_softmax_before_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     """A log_softmax that the loss applies once more: to no effect."""
     if call.loss.family == "multiclass" and "raw" in call.accepts("input"):
         part = _all_of(call, frozenset({"log_simplex"}))
-        if part is not None and all(_is_over_classes(call, each) for each in call.tensors("input")):
+        if part is not None and all(is_over_classes(call, each) for each in call.tensors("input")):
             yield _verdict(part, _drop(call))
-
-
-def _is_over_classes(call: LossCall, part: Tensor) -> bool:
-    """Whether an activation was certainly taken over the dimension that the loss takes for that of the classes."""
-    dim, shape, rank = part.dim, part.shape, _rank(call, part)
-    if dim is None:
-        return False
-    if rank:
-        return dim % rank == (call.loss.class_dim if rank > 2 else rank - 1)
-    # The entries that a layer gives are the classes if the loss takes them as they are.
-    made = shape is not None and any(isinstance(size, int) for size in shape.dims[-1:])
-    return dim == call.loss.class_dim or (dim == -1 and made)
-
-
-def _rank(call: LossCall, part: Tensor) -> int | None:
-    """The number of dimensions of an input: of labels that are numbers of classes it is one less."""
-    own = _rank_of(part)
-    if own is not None or call.loss.class_dim is None:
-        return own
-    labels = {_rank_of(each) if each.dtype == "int" else None for each in call.tensors("target")}
-    rank = labels.pop() if len(labels) == 1 else None
-    return None if rank is None else rank + 1
-
-
-def _rank_of(part: Tensor) -> int | None:
-    return None if part.shape is None or part.shape.assumed else part.shape.rank
 
 
 @rule("TLN108")

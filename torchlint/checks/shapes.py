@@ -9,6 +9,7 @@ import msgspec
 from torchlint.analysis.calls import Arithmetic, LossCall
 from torchlint.analysis.shapes import TWO_OR_MORE
 from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, only_tensor
+from torchlint.checks.classes import is_over_classes
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
 from torchlint.diagnostics import Confidence
@@ -293,9 +294,14 @@ def _counts_classes(call: LossCall) -> bool:
 def single_logit_cross_entropy(call: LossCall) -> Iterator[Verdict]:
     """One score for each sample into a loss that compares the scores of several classes."""
     parts = call.tensors("input") if _counts_classes(call) else ()
-    if parts and all(_has_one_class(part) for part in parts):
+    if parts and all(_has_one_class(part) and _is_constant(call, part) for part in parts):
         first = parts[0]
         yield Verdict(_words(first, _some_tensor(call, "target")), first.trail)
+
+
+def _is_constant(call: LossCall, part: Tensor) -> bool:
+    """Whether a loss that sees one class only is constant: it compares the scores itself, or a log_softmax before it did."""
+    return "raw" in call.accepts("input") or (part.kind == "log_simplex" and is_over_classes(call, part))
 
 
 def _has_one_class(part: Tensor) -> bool:
