@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import arithmetic, conversions, iteration, shapes, transfer
+from torchlint.analysis import arithmetic, conversions, iteration, shapes, transfer, wording
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -22,6 +22,8 @@ from torchlint.analysis.values import (
     Tuple,
     Value,
     alternatives,
+    either,
+    guarded,
     is_batch,
     kind_of,
     union,
@@ -136,6 +138,20 @@ def _parameter(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
     return msgspec.structs.replace(made, activation=arithmetic.PARAMETER)
 
 
+def _log(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """A logarithm is one whatever it is taken of."""
+    name = wording.spelled(bound.name)
+    return either(
+        (
+            msgspec.structs.replace(part, activation=name)
+            if isinstance(part, Tensor) and part.kind == "unknown"
+            else part,
+            guard,
+        )
+        for part, guard in guarded(transfer.by_table(run, bound, at, layer))
+    )
+
+
 @cache
 def rules() -> dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], Value | None]]:
     """What operations give, by their ids. Made at the first call: these modules import each other."""
@@ -149,6 +165,7 @@ def rules() -> dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], V
         "mul": _arithmetic("*"),
         "div": _arithmetic("/"),
         "pow": _arithmetic("**"),
+        "log": _log,
         "matmul": _matmul,
         "bmm": _matmul,
         "chunk": _pieces,

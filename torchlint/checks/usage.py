@@ -107,12 +107,17 @@ def _is_negative_mean(part: Tensor) -> bool:
 @rule("TLN405")
 def kldiv_reduction_mean(call: LossCall) -> Iterator[Verdict]:
     """The mean over samples and classes, which is the divergence divided by the number of classes."""
-    given = [part for part in call.arg("input") if isinstance(part, Tensor) and part.kind == "log_simplex"]
+    given = [part for part in call.arg("input") if isinstance(part, Tensor) and _is_logarithm(part)]
     if call.rescaled or call.loss.id != "kl_div" or call.reduction != "mean":
         return
     if given and len(given) == len(call.arg("input")):
         plan = SetOption(call.use.made or call.at, "reduction", '"batchmean"')
         yield Verdict({}, given[0].trail, plan=None if "size_average" in call.options else plan)
+
+
+def _is_logarithm(part: Tensor) -> bool:
+    """Whether a tensor holds log-probabilities, or the logarithm of something that is not known."""
+    return part.kind == "log_simplex" or (part.kind == "unknown" and part.activation.strip("().").endswith("log"))
 
 
 @rule("TLN406", on=Backward)
