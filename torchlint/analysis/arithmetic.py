@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from torchlint.analysis import gradients, shapes, wording
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -75,8 +77,9 @@ def fold(op: str, a: object, b: object) -> Value:
     return Const(result) if isinstance(result, (int, float)) else UNKNOWN
 
 
-def combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
-    """The value of an operator for every two possibilities that can hold together."""
+def combine(op: str, left: Value, right: Value, at: NodeRef, own: bool = False) -> Value:
+    """The value of an operator for every two possibilities that can hold together; with `own`, the right one holds the
+    sums of the left one."""
     lefts, rights = alternatives(left), alternatives(right)
     if not any(isinstance(part, Tensor) for part in (*lefts, *rights)):
         known = [part for part in (*lefts, *rights) if isinstance(part, Unknown) and is_batch(part)]
@@ -89,7 +92,7 @@ def combine(op: str, left: Value, right: Value, at: NodeRef) -> Value:
     if op in "+-":
         ones, others = _terms(ones), _terms(others)
     pairs = [
-        (_pair(op, a, b, shape, at), (*under_a, *under_b))
+        (_pair(op, a, b, shape, at, own), (*under_a, *under_b))
         for a, under_a in ones
         for b, under_b in others
         if not conflicts(under_a, dict(under_b))
@@ -103,7 +106,10 @@ def _terms(parts: tuple[tuple[Value, Guard], ...]) -> tuple[tuple[Value, Guard],
     return kept if any(isinstance(part, Tensor) for part, _ in kept) else parts
 
 
-def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Value:
+def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef, own: bool) -> Value:
+    total = b.sum_of if op == "/" and isinstance(b, Tensor) else None
+    if total is not None and isinstance(a, Tensor) and (own or total.tensor is a) and a.kind in _NOT_NEGATIVE:
+        return _share(a, total.dim, at)
     kind, main = _operator_kind(op, a, b)
     source = main if isinstance(main, Tensor) else (a if isinstance(a, Tensor) else b)
     if not isinstance(source, Tensor):
@@ -137,6 +143,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
         cause=(cause_of(a) or cause_of(b)) if kind == "unknown" else None,
         loss=source.loss if isinstance(a, Const) or isinstance(b, Const) else None,
         per_sample=next((part.per_sample for part in tensors if part.per_sample is not None), None),
+        sum_of=source.sum_of if op == "+" and kind == source.kind and len(tensors) == 1 else None,
         holder=source.holder if all(part.holder != "torch" for part in tensors) else "torch",
         negated=source.negated is not _turns_sign(op, a, b),
     )
@@ -145,6 +152,25 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef) -> Valu
 def _is_any_data(part: Tensor) -> bool:
     """Whether a tensor is made of data of which no more is known than of data in no tensor."""
     return part.kind == "unknown" and part.shape is None and not part.attached and part.squeezed is None
+
+
+_NOT_NEGATIVE: frozenset[Kind] = UNIT | {"nonnegative"}
+
+
+def _share(part: Tensor, dim: int, at: NodeRef) -> Tensor:
+    """What of its sum along a dimension each entry is: a distribution, as by a softmax that is written by hand."""
+    name = "a division by its own sum"
+    return msgspec.structs.replace(
+        part,
+        kind="simplex",
+        activation=name,
+        dim=dim,
+        dtype="float",
+        applied=None,
+        origin=None,
+        sum_of=None,
+        trail=Trail(StepRef(at, f"{name} gives {wording.KIND_WORDS['simplex']}"), part.trail),
+    )
 
 
 def _turns_sign(op: str, a: Value, b: Value) -> bool:
@@ -183,6 +209,8 @@ def _with_number(op: str, kind: Kind, number: float) -> Kind:
         return kind
     if op in "+-" and kind == "raw":
         return "raw"
+    if op == "+" and number > 0 and kind in (*FRACTIONS, "nonnegative"):
+        return "nonnegative"
     if op in "*/" and number != 0:
         if kind in ("raw", "loss"):
             return kind
@@ -206,6 +234,8 @@ def _number_with(op: str, number: float, kind: Kind) -> Kind:
         return "class_index" if kind == "class_index" else "probability"
     if op in ("+", "*"):
         return _with_number(op, kind, number)
+    if op == "/" and number > 0 and kind in _NOT_NEGATIVE:
+        return "nonnegative"
     if op == "-" and kind == "raw":
         return "raw"
     if op == "-" and kind == "loss":

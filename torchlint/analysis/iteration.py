@@ -119,7 +119,7 @@ def row_of(part: Tensor) -> Tensor:
     kind = part.kind if part.dim != 0 else "unknown"
     per_sample = unreduced.after_picking(part, rest, first_stays=False)
     return msgspec.structs.replace(
-        part, kind=kind, dim=None, shape=rest, squeezed=None, flattened=None, per_sample=per_sample
+        part, kind=kind, dim=None, shape=rest, squeezed=None, flattened=None, per_sample=per_sample, sum_of=None
     )
 
 

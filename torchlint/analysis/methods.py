@@ -190,6 +190,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
             flattened=None,
             origin=origin,
             per_sample=None,
+            sum_of=None,
             cut=cut,
             holder="numpy" if name == "numpy" else "torch",
         )

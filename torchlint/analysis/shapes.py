@@ -347,17 +347,22 @@ def _reduce(bound: Bound) -> Shape | None:
         return broadcast(likely_shape(bound.input), likely_shape(dim))
     shape, number = shape_of(bound.input), const_int(dim)
     if bound.op.id == "max" and number == 1 and (shape is None or shape.open) and is_batch(bound.input):
-        wide = is_true(bound.option("keepdim", 1)) or is_true(bound.named.get("keepdims"))
+        wide = keeps_dimension(bound)
         return Shape((VARIES, 1) if wide else (VARIES,), picked=True, assumed=True)
     if shape is None:
         return None
-    if is_true(bound.option("keepdim", 1)) or is_true(bound.named.get("keepdims")):
+    if keeps_dimension(bound):
         if number is None or (number >= 0 and shape.open) or not -len(shape.dims) <= number < len(shape.dims):
             return None
         dims = list(shape.dims)
         dims[number] = 1
         return Shape(tuple(dims), shape.open)
     return _without(shape, number)
+
+
+def keeps_dimension(bound: Bound) -> bool:
+    """Whether the dimension that an operation takes together certainly stays, with a size of 1."""
+    return is_true(bound.option("keepdim", 1)) or is_true(bound.named.get("keepdims"))
 
 
 def _select(bound: Bound) -> Shape | None:

@@ -154,7 +154,7 @@ def _picked(part: Tensor, key: Value, number: int | None) -> Value:
     origin = part if part.kind == "unknown" and part.origin is None else part.origin
     batched = part.batched and not _is_index(key)
     return msgspec.structs.replace(
-        part, kind=kind, shape=None, squeezed=None, flattened=None, origin=origin, batched=batched
+        part, kind=kind, shape=None, squeezed=None, flattened=None, origin=origin, batched=batched, sum_of=None
     )
 
 
@@ -250,6 +250,7 @@ def _slice_tensor(part: Tensor, parts: Sequence[ir.Expr], keys: Sequence[Value])
         one_each=one_each,
         regrouped=None,
         per_sample=unreduced.after_picking(part, dims, first_stays),
+        sum_of=None,
     )
 
 
@@ -369,7 +370,9 @@ def _overwritten(part: Tensor, value: Value, clipped: bool) -> Value:
     )
     kind = part.kind if same else "unknown"
     attached = part.attached or may_learn(value)
-    return msgspec.structs.replace(part, kind=kind, blank=same and part.blank, dim=None, origin=None, attached=attached)
+    return msgspec.structs.replace(
+        part, kind=kind, blank=same and part.blank, dim=None, origin=None, attached=attached, sum_of=None
+    )
 
 
 def _set_list_item(run: Interpreter, part: Container, key: Value, value: Value) -> None:

@@ -19,6 +19,7 @@ from torchlint.analysis.values import (
     Items,
     Layer,
     Shape,
+    SumOf,
     Tensor,
     Trail,
     Tuple,
@@ -166,6 +167,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         cause=part.cause,
         loss=part.loss,
         per_sample=unreduced.after(bound, part, shape),
+        sum_of=_sum_of(bound, part),
         negated=part.negated is not (op.id == "neg"),
         origin=_origin(bound, part),
         cut=gradients.cut_of(bound, part, at),
@@ -253,7 +255,16 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         cut=gradients.cut_of(bound, part, at),
         origin=_squashed(bound) if kind in SQUASHED else None if part is None else _origin(bound, part),
         holder=holder(bound, sole),
+        sum_of=_sum_of(bound, part),
     )
+
+
+def _sum_of(bound: Bound, part: Value | None) -> SumOf | None:
+    """What an operation gives the sums of, along a dimension that stays."""
+    dim = shapes.const_int(bound.option("dim", 0)) if bound.op.id == "sum" else None
+    if not isinstance(part, Tensor) or dim is None or not shapes.keeps_dimension(bound):
+        return None
+    return SumOf(part, dim)
 
 
 _NEW = frozenset(("full", "sized"))

@@ -193,6 +193,7 @@ class Tensor(Value, frozen=True, eq=False):
     be done to its input as well.
     `one_each` says that the last dimension was of size 1 and was taken away, which leaves one number for each sample;
     `regrouped` is a `view()` that took entries of several classes for the scores of one sample.
+    `sum_of` is what it is the sum of along a dimension that it keeps, so that its entries are in proportion to it.
     `cause` says why the kind is unknown, as in `Unknown`. `holder` is the library whose object it is.
     """
 
@@ -215,10 +216,18 @@ class Tensor(Value, frozen=True, eq=False):
     cause: StepRef | None = None
     loss: Loss | None = None
     per_sample: NodeRef | None = None
+    sum_of: SumOf | None = None
     negated: bool = False
     origin: Value | None = None
     cut: Cut | None = None
     holder: Holder = "torch"
+
+
+class SumOf(msgspec.Struct, frozen=True, eq=False):
+    """The tensor that was summed, and the dimension along which it was, which is still there."""
+
+    tensor: Tensor
+    dim: int
 
 
 class Cut(msgspec.Struct, frozen=True, eq=False):
