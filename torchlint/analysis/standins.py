@@ -95,6 +95,10 @@ def for_parameter(run: Interpreter, function: Function, param: ir.Parameter) -> 
     ]
     # Beside what is built in sight, the rest is left over.
     found = [(each, cls) for each, cls in found if each.built] or found
+    if role == "model" and _makes_models(run, function):
+        # What it makes tells what its functions are for: no class that it never names is among that.
+        words = run.program.words(function.path)
+        found = [(each, cls) for each, cls in found if not words.isdisjoint((each.name, f".{each.name}"))]
     if not 0 < len(found) <= (1 if role == "loss" else MOST):
         return None
     names = " or ".join(f"`{each.name}`" for each, _ in found)
@@ -207,6 +211,28 @@ def _is_called_beside(cls: ir.ClassDef, method: ir.FunctionDef) -> bool:
     return any(
         isinstance(stmt, ir.FunctionDef) and stmt is not method and f".{method.name}" in stmt.words for stmt in cls.body
     )
+
+
+def _makes_models(run: Interpreter, function: Function) -> bool:
+    """Whether the file of a function gives a model's name to what a call makes, elsewhere than in that function."""
+    uses = run.program.uses(function.path)
+    assert uses is not None
+    inside = {node.id for node in uses.inside(function.node)}
+    return any(
+        isinstance(node, ir.Assign) and node.id not in inside and _is_made(uses, node) for node in uses.node.values()
+    )
+
+
+def _is_made(uses: Uses, stmt: ir.Assign) -> bool:
+    """Whether a model's name is given to what a call makes, and not to the model itself, moved or wrapped: `net = net.to(0)`."""
+    return isinstance(stmt.value, ir.Call) and any(
+        isinstance(target, ir.Name) and is_model_name(target.name) and not _is_read(uses, stmt.value, target.name)
+        for target in stmt.targets
+    )
+
+
+def _is_read(uses: Uses, node: ir.Node, name: str) -> bool:
+    return any(isinstance(each, ir.Name) and each.name == name for each in uses.inside(node))
 
 
 # ---- how it is used
