@@ -25,6 +25,7 @@ from torchlint.analysis.values import (
     kind_of,
     may_learn,
     only_constant,
+    sample_of,
     union,
 )
 from torchlint.contracts import Kind
@@ -85,7 +86,7 @@ def combine(op: str, left: Value, right: Value, at: NodeRef, own: bool = False) 
         known = [part for part in (*lefts, *rights) if isinstance(part, Unknown) and is_batch(part)]
         if len(lefts) == len(rights) == 1 and isinstance(lefts[0], Const) and isinstance(rights[0], Const):
             return fold(op, lefts[0].value, rights[0].value)
-        return Tensor(batched=True, cause=cause_of(known[0])) if known else UNKNOWN
+        return Tensor(batched=True, sample=sample_of(*known), cause=cause_of(known[0])) if known else UNKNOWN
     shape = shapes.broadcast(shapes.likely_shape(left), shapes.likely_shape(right))
     shape = shapes.computed_with_column(left, right) if shape is None else shape
     ones, others = guarded(left), guarded(right)
@@ -134,6 +135,7 @@ def _pair(op: str, a: Value, b: Value, shape: Shape | None, at: NodeRef, own: bo
         cut=gradients.cut_of_pair(op, kind, tensors, attached),
         batched=is_batch(a) or is_batch(b),
         many=any(part.many for part in tensors),
+        sample=sample_of(a, b),
         squeezed=shaping.squeezed,
         flattened=shaping.flattened,
         unsqueezed=shaping.unsqueezed,
@@ -279,5 +281,6 @@ def product(left: Value, right: Value, shape: Shape | None, at: NodeRef) -> Valu
             activation = a.activation if isinstance(a, Tensor) else ""
             cause = (cause_of(a) or cause_of(b)) if kind == "unknown" else None
             batched = is_batch(a) or is_batch(b)
-            out.append(Tensor(kind, activation, shape=shape, batched=batched, trail=trail, cause=cause))
+            sample = sample_of(a, b)
+            out.append(Tensor(kind, activation, shape=shape, batched=batched, sample=sample, trail=trail, cause=cause))
     return union(out)

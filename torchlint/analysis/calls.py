@@ -21,6 +21,7 @@ from torchlint.analysis.values import (
     Value,
     alternatives,
     only_constant,
+    sample_of,
 )
 from torchlint.contracts import Arg, Loss, When
 from torchlint.findings import NodeRef, StepRef, Use
@@ -93,6 +94,12 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     def reduction(self) -> str | None:
         """How the values of the samples become one: "mean", "sum", "batchmean" or "none"; None if the code does not fix it."""
         return reduction_of(self.loss, self.options)
+
+    @property
+    def of_one_sample(self) -> bool:
+        """Whether its input and its target are of one sample: of those that a loop counts, or in a batch of its own."""
+        given = [self.args.get(arg.name) for role in ("input", "target") if (arg := self.loss.arg(role)) is not None]
+        return len(given) == 2 and all(value is not None and sample_of(value) is not None for value in given)
 
     @property
     def use(self) -> Use:

@@ -26,6 +26,7 @@ from torchlint.analysis.values import (
     join_shapes,
     kind_of,
     number_type,
+    sample_of,
     union,
 )
 from torchlint.findings import NodeRef
@@ -66,6 +67,7 @@ def tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
         dtype=dtype,
         attached=gradients.attached(bound, None),
         batched=is_batch(value),
+        sample=sample_of(value),
         many=all(isinstance(part, Tensor) and part.many for part in parts),
         trail=trail,
         cut=_cut(bound, parts, held, at),

@@ -107,7 +107,7 @@ def call(run: Interpreter, name: str, args: Args, node: ir.Node) -> Value:
         trainers.bring_together(run, trainer, args, node)
     invoke.escape(run, args)
     run.unresolved(node, Extern(name))
-    return Unknown(f"result of {name}"[: invoke.LONGEST_REASON], invoke.source(args))
+    return invoke.result(f"result of {name}", args)
 
 
 def _as_made(op: Op, options: Mapping[str, Value]) -> Op:

@@ -194,7 +194,7 @@ def call_now(
         or (at is not None and _goes_on_and_on(run.frame, at))
     ):
         run.not_run(definition)
-        return Unknown(f"result of {name}", invoke.source(args))
+        return invoke.result(f"result of {name}", args)
     args = one_by_one(definition, args, function.receiver is not None)
     if not quiet and cannot_succeed(definition, args, function.receiver is not None):
         return Unknown(f"call of {name} with missing arguments")

@@ -166,7 +166,7 @@ def call_foreign(run: Interpreter, instance: Instance, args: Args, node: ir.Node
                 content = Tuple(tuple(v for k, v in cell.items() if k[:1] != "<" and not isinstance(v, Const)))
             return fold(run, content, args, node)
     invoke.escape(run, args)
-    return Unknown(f"result of {instance.cls.node.name}", invoke.source(args))
+    return invoke.result(f"result of {instance.cls.node.name}", args)
 
 
 def fold(run: Interpreter, content: Value, args: Args, node: ir.Node) -> Value:

@@ -56,6 +56,7 @@ from torchlint.analysis.values import (
     is_pending,
     join,
     later,
+    sample_of,
 )
 from torchlint.data import LEARNS
 from torchlint.findings import StepRef, doubtful
@@ -311,7 +312,7 @@ def _call_unknown(run: Interpreter, callee: Value, args: Args, node: ir.Node) ->
     escape(run, args)
     run.unresolved(node, callee)
     reason = callee.reason if isinstance(callee, Unknown) and callee.reason else "something unknown"
-    return Unknown(f"result of {reason}"[:LONGEST_REASON], source(args), cause_of(callee))
+    return result(f"result of {reason}", args, cause_of(callee))
 
 
 def _some_keywords(value: Value) -> Value:
@@ -344,6 +345,11 @@ def _call_partial(run: Interpreter, callee: Partial, args: Args, node: ir.Node) 
 
 
 LONGEST_REASON = 80
+
+
+def result(reason: str, args: Args, cause: StepRef | None = None) -> Unknown:
+    """What something unknown makes of its arguments."""
+    return Unknown(reason[:LONGEST_REASON], source(args), cause, sample=sample_of(*args.all()))
 
 
 def source(args: Args) -> Source:

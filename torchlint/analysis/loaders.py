@@ -114,7 +114,7 @@ def _batched(run: Interpreter, made: Value) -> Value:
     for part in alternatives(made):
         if isinstance(part, Tensor):
             single = part.shape is not None and part.shape.rank == 0
-            out.append(part if single else msgspec.structs.replace(part, batched=True))
+            out.append(part if single else msgspec.structs.replace(part, batched=True, sample=None))
         elif isinstance(part, Tuple):
             out.append(Tuple(tuple(_batched(run, item) for item in part.items)))
         elif isinstance(part, Container) and part.kind == "list":
@@ -158,7 +158,7 @@ def collated(run: Interpreter, sample: Value, size: int | None = None) -> Value:
         shape = sample.shape
         batch = None if shape is None else _of_batch(shape, size)
         return msgspec.structs.replace(
-            sample, shape=batch, batched=True, dim=None, squeezed=None, flattened=None, holder="torch"
+            sample, shape=batch, batched=True, sample=None, dim=None, squeezed=None, flattened=None, holder="torch"
         )
     if isinstance(sample, Const) and isinstance(sample.value, (int, float)):
         dtype = "float" if isinstance(sample.value, float) else "int"

@@ -171,6 +171,7 @@ def _loss_value(run: Interpreter, record: LossCall) -> Value:
         shape=shape,
         dtype="float",
         attached=attached,
+        sample="row" if record.of_one_sample else None,
         cut=cuts[0] if not attached and cuts and None not in cuts else None,
         loss=record.loss,
         per_sample=record.at if reduction == "none" and not single else None,

@@ -41,7 +41,6 @@ from torchlint.analysis.values import (
     ModuleValue,
     Partial,
     Size,
-    Source,
     Super,
     Tensor,
     Tuple,
@@ -112,7 +111,8 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
         origin = None if is_anything(receiver) else receiver
         cut = gradients.cut_here(receiver, f".{name}()", run.ref(node))
         holder: Holder = "numpy" if name == "numpy" else "torch"
-        return Tensor(attached=False, batched=is_batch(receiver), origin=origin, cut=cut, holder=holder)
+        batched = is_batch(receiver)
+        return Tensor(attached=False, batched=batched, sample=receiver.sample, origin=origin, cut=cut, holder=holder)
     if name == "convert" and (picture := arrays.picture(args)) is not None:
         return picture
     if name == "scale" and len(args.positional) == 1 and losses.is_loss(args.positional[0]):
@@ -133,19 +133,19 @@ def _unknown_method(run: Interpreter, receiver: Unknown, name: str, args: Args, 
         size = shapes.size_in(receiver)
         return size if args.positional or name != "size" else Items(size)
     run.unresolved(node, receiver)
-    result = Unknown(f"result of {name}", _source(receiver, args), receiver.cause)
+    result = _result(receiver, name, args)
     given = [value.value for value in args.all() if isinstance(value, Const)]
     if name in conditions.GETTERS and len(given) == len(args.positional) == len(args.all()):
         run.program.taken(result, receiver, name, tuple(map(repr, given)))
     return result
 
 
-def _source(receiver: Unknown, args: Args) -> Source:
-    """Where the result of an unknown method comes from: a parameter may be a model, whose output is as long as its input."""
+def _result(receiver: Unknown, name: str, args: Args) -> Unknown:
+    """The result of an unknown method: a parameter may be a model, whose output is as long as its input."""
     asked = any(not isinstance(value, Const) for value in args.all())
     if receiver.source == "other" or (receiver.source == "parameter" and asked):
-        return invoke.source(args)
-    return receiver.source
+        return invoke.result(f"result of {name}", args, receiver.cause)
+    return Unknown(f"result of {name}", receiver.source, receiver.cause, sample=receiver.sample)
 
 
 _SETS_UP = frozenset(("setup", "setup_module"))
@@ -198,7 +198,7 @@ def _tensor_method(run: Interpreter, receiver: Tensor, name: str, args: Args, no
         return shapes.DIMENSION
     if name in ("backward", "requires_grad_", "retain_grad", "register_hook"):
         return receiver
-    return Tensor(batched=receiver.batched)
+    return Tensor(batched=receiver.batched, sample=receiver.sample)
 
 
 def _module_method(run: Interpreter, receiver: Value, name: str, args: Args, node: ir.Node) -> Value:

@@ -130,6 +130,29 @@ def _scatter(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -
     return msgspec.structs.replace(made, kind="class_index", blank=True) if isinstance(made, Tensor) else made
 
 
+def _repeated(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
+    """The same rows several times over: never one."""
+    made = transfer.by_table(run, bound, at, layer)
+    many = _repeats_rows(bound)
+    return union(
+        msgspec.structs.replace(part, many=part.many or many, sample=None if many else part.sample)
+        if isinstance(part, Tensor)
+        else part
+        for part in alternatives(made)
+    )
+
+
+def _repeats_rows(bound: Bound) -> bool:
+    """Whether each row, or all of them, are repeated a number of times above 1."""
+    if bound.op.id == "repeat":
+        sizes = shapes.sizes_of(bound.rest[:1])
+        times = sizes[0] if sizes else None
+    else:
+        along = bound.named.get("dim")
+        times = shapes.const_int(bound.named.get("repeats")) if along is None or shapes.const_int(along) == 0 else None
+    return isinstance(times, int) and times > 1
+
+
 def _parameter(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
     """What is learned, which may become any number whatever it was made from."""
     made = transfer.by_table(run, bound, at, layer)
@@ -176,6 +199,8 @@ def rules() -> dict[str, Callable[[Interpreter, Bound, NodeRef, Layer | None], V
         "multihead_attention_layer": _recurrent,
         "to": conversions.to,
         "parameter": _parameter,
+        "repeat": _repeated,
+        "repeat_interleave": _repeated,
         "scatter": _scatter,
         "overwrite_": _scatter,
         "randint": _randint,

@@ -34,6 +34,7 @@ from torchlint.analysis.values import (
     Items,
     Layer,
     Method,
+    Sample,
     Shape,
     Size,
     Tensor,
@@ -71,7 +72,8 @@ def subscript(run: Interpreter, value: Value, node: ir.Subscript) -> Value:
     key = run.eval(index)
     if is_pending(value):
         sources = () if _is_index(key) else (value,)
-        return later(lambda: _subscript(run, union(alternatives(value)), key, node), *sources)
+        found = later(lambda: _subscript(run, union(alternatives(value)), key, node), *sources)
+        return msgspec.structs.replace(found, sample="row") if _counts(key) else found
     return _subscript(run, value, key, node)
 
 
@@ -114,12 +116,15 @@ def _subscript_one(run: Interpreter, part: Value, key: Value, number: int | None
         if isinstance(method, Function):
             return functions.call(run, method, Args([key]), node)
         return UNKNOWN
+    if isinstance(part, (Tensor, Unknown)) and isinstance(key, Const) and key.value is None:
+        return _sliced(run, part, (node.index,), (key,))
     if isinstance(part, Tensor):
         return _picked(part, key, number)
     if isinstance(part, Items):
         return part.element
     if isinstance(part, Unknown):
-        entry = Unknown(part.reason, "other" if _is_index(key) else part.source, part.cause)
+        sample: Sample = "row" if _counts(key) else None
+        entry = Unknown(part.reason, "other" if _is_index(key) else part.source, part.cause, sample=sample)
         return run.program.taken(entry, part, repr(key.value)) if isinstance(key, Const) else entry
     if isinstance(part, Class):
         return part
@@ -149,13 +154,19 @@ def _picked(part: Tensor, key: Value, number: int | None) -> Value:
     keys = alternatives(key)
     row = number is not None or all(isinstance(p, Tensor) and p.shape == Shape(()) for p in keys)
     if row:
-        return iteration.row_of(part)
+        found = iteration.row_of(part)
+        return msgspec.structs.replace(found, sample="row") if _counts(key) else found
     kind = part.kind if part.dim != 0 else "unknown"
     origin = part if part.kind == "unknown" and part.origin is None else part.origin
     batched = part.batched and not _is_index(key)
     return msgspec.structs.replace(
         part, kind=kind, shape=None, squeezed=None, flattened=None, origin=origin, batched=batched, sum_of=None
     )
+
+
+def _counts(key: Value) -> bool:
+    """Whether a key is the number of a pass of a loop."""
+    return not is_pending(key) and all(map(shapes.is_size, alternatives(key)))
 
 
 def _is_index(key: Value) -> bool:
@@ -180,15 +191,17 @@ def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -
 
 def _sliced(run: Interpreter, value: Value, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Value:
     out: list[Value] = []
+    first = isinstance(keys[0], Const) and keys[0].value is None
     for part in alternatives(value):
         if isinstance(part, Tensor):
-            out.append(_slice_tensor(part, parts, keys))
+            cut = _slice_tensor(part, parts, keys)
+            out.append(msgspec.structs.replace(cut, sample="batch") if first else cut)
         elif len(parts) == 1 and isinstance(parts[0], ir.Slice):
             out.append(_slice_sequence(run, part, parts[0]))
         elif isinstance(part, Container) and part.kind == "dict":
             out.append(iteration.iterate(run, UNKNOWN)[0])
         elif isinstance(part, Unknown):
-            out.append(Tensor(batched=is_batch(part), cause=part.cause))
+            out.append(Tensor(batched=is_batch(part), sample="batch" if first else part.sample, cause=part.cause))
         else:
             out.append(UNKNOWN)
     return union(out)

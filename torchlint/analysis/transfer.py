@@ -18,6 +18,7 @@ from torchlint.analysis.values import (
     Holder,
     Items,
     Layer,
+    Sample,
     Shape,
     SumOf,
     Tensor,
@@ -35,6 +36,7 @@ from torchlint.analysis.values import (
     kind_of,
     only_constant,
     only_tensor,
+    sample_of,
 )
 from torchlint.contracts import Kind
 from torchlint.findings import Applied, NodeRef, StepRef
@@ -118,12 +120,16 @@ def _joined(run: Interpreter, bound: Bound, parts: Sequence[Value], joined: Valu
     flags = (
         {"many": len(parts) > 1 or _are_several(run, bound.input)}
         if dim == 0
-        else {"batched": any(map(is_batch, parts))}
+        else {"batched": any(map(is_batch, parts)), "many": any(map(_is_many, parts)), "sample": sample_of(*parts)}
     )
     return either(
         (msgspec.structs.replace(part, **flags) if isinstance(part, Tensor) and any(flags.values()) else part, guard)
         for part, guard in guarded(joined)
     )
+
+
+def _is_many(value: Value) -> bool:
+    return all(isinstance(part, Tensor) and part.many for part in alternatives(value))
 
 
 def _are_several(run: Interpreter, tensors: Value) -> bool:
@@ -157,6 +163,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         attached=gradients.attached(bound, part),
         batched=part.batched,
         many=part.many,
+        sample=_sample_after(bound, part),
         squeezed=squeezed,
         flattened=flattened,
         unsqueezed=reshapes.unsqueezed(bound, part, squeezed, at),
@@ -173,6 +180,20 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         cut=gradients.cut_of(bound, part, at),
         holder=holder(bound, part),
     )
+
+
+def _sample_after(bound: Bound, source: Value) -> Sample:
+    """Whether what an operation gives is of one sample: with a dimension of size 1 put in front, it is a batch of one."""
+    rule = bound.op.shape
+    if rule == "unsqueeze" and shapes.const_int(bound.option("dim")) == 0:
+        return "batch"
+    if rule == "view" and bound.rest and (shapes.sizes_of(bound.rest) or ())[:1] == [1]:
+        return "batch"
+    return None if rule in _OTHER_ROWS else sample_of(source)
+
+
+_OTHER_ROWS = frozenset(("cat", "stack", "expand", "full", "sized"))
+"""The rules of shapes of what has other rows than what it is made of."""
 
 
 def holder(bound: Bound, part: Value | None) -> Holder:
@@ -243,6 +264,7 @@ def made(bound: Bound, kind: Kind, shape: Shape | None, at: NodeRef, layer: Laye
         attached=gradients.attached(bound, part),
         batched=_sized_by_batch(bound) if op.shape in _NEW else is_batch(source),
         many=sole is not None and isinstance(sole, Tensor) and sole.many,
+        sample=_sample_after(bound, source),
         blank=op.blank,
         squeezed=squeezed,
         flattened=flattened,

@@ -129,6 +129,9 @@ class Union(Value, frozen=True, eq=False):
 
 Source = Literal["parameter", "batch", "setting", "other"]
 
+Sample = Literal["row", "batch"] | None
+"""Whether a value is of one sample: a row that the number of a loop picks, or a batch that is made of one."""
+
 
 class Unknown(Value, frozen=True, eq=False):
     """Anything. `reason` says why, for people; `source` where it comes from.
@@ -137,13 +140,14 @@ class Unknown(Value, frozen=True, eq=False):
     unknown that a loop goes over. Both have a first dimension that varies from call to call. "setting" is what a caller in
     sight gives by settings that the code does not show, as `**config` does. `cause` is where the analysis lost sight of it,
     noted only where coverage is asked for. `default` is the number that it is unless the command line, or a caller that is not
-    in sight, says otherwise.
+    in sight, says otherwise. `sample` says that it is of one sample.
     """
 
     reason: str = ""
     source: Source = "other"
     cause: StepRef | None = None
     default: float | None = None
+    sample: Sample = None
 
 
 class Lazy(Value, frozen=True, eq=False):
@@ -156,6 +160,7 @@ class Lazy(Value, frozen=True, eq=False):
     result: list[Value]
     batched: bool = False
     changes: bool = False
+    sample: Sample = None
 
     def force(self) -> Value:
         """The value; Unknown while it is being computed (it depends on itself)."""
@@ -183,6 +188,7 @@ class Tensor(Value, frozen=True, eq=False):
     `activation` is the operation that gave the kind, as users call it; `dim` the dimension along which a simplex sums to one;
     `attached` is False where the gradient was cut; `batched` says that its first dimension varies from call to call, and
     `many` that no batch of one sample comes this far, since a layer has refused it or the rows of several batches were joined;
+    `sample` that it is of one sample;
     `loss` is the loss whose value it is, `negated` with its sign turned, and `per_sample` the call that gave one for each
     sample, as long as nothing took their mean or sum. `origin` is the value of which it is a copy, a view or a part, or the
     one that a sigmoid or a softmax was applied to, as long as nothing else was done to it. `cut` is where the gradient of
@@ -205,6 +211,7 @@ class Tensor(Value, frozen=True, eq=False):
     attached: bool = True
     batched: bool = False
     many: bool = False
+    sample: Sample = None
     blank: bool = False
     squeezed: NodeRef | None = None
     flattened: NodeRef | None = None
@@ -610,6 +617,7 @@ def _merge_tensors(a: Tensor, b: Tensor) -> Value | None:
         attached=a.attached,
         batched=a.batched and b.batched,
         many=a.many and b.many,
+        sample=a.sample if a.sample == b.sample else None,
         squeezed=a.squeezed if a.squeezed == b.squeezed else None,
         flattened=a.flattened if a.flattened == b.flattened else None,
         unsqueezed=a.unsqueezed if a.unsqueezed == b.unsqueezed else None,
@@ -640,7 +648,9 @@ def _merged_origin(a: Tensor, b: Tensor) -> Value | None:
 def _merge_unknown(a: Unknown, b: Unknown) -> Value | None:
     if TOO_MANY in (a, b):
         return TOO_MANY
-    return a if a.source == b.source else Unknown(a.reason or b.reason, cause=a.cause or b.cause)
+    if a.source == b.source and a.sample == b.sample:
+        return a
+    return Unknown(a.reason or b.reason, a.source if a.source == b.source else "other", a.cause or b.cause)
 
 
 def _merge_constants(a: Const, b: Const) -> Value | None:
@@ -809,6 +819,20 @@ _BATCH: dict[type, Callable[[Any], bool]] = {
 }
 
 
+def sample_of(*values: Value) -> Sample:
+    """Whether what is made of these is of one sample: all of them are that vary with a batch. Computes nothing lazy."""
+    found = [_sample_now(value) for value in values if is_batch(value) or _sample_now(value) is not None]
+    return None if None in found or not found else "batch" if "batch" in found else "row"
+
+
+def _sample_now(value: Value) -> Sample:
+    if isinstance(value, Lazy) and value.result:
+        return _sample_now(value.result[0])
+    if isinstance(value, (Tensor, Unknown, Lazy)):
+        return value.sample
+    return sample_of(*value.alternatives) if isinstance(value, Union) else None
+
+
 def alternatives_now(value: Value) -> tuple[Value, ...]:
     """The possibilities of a value without computing a lazy one."""
     if isinstance(value, Union):
@@ -818,7 +842,7 @@ def alternatives_now(value: Value) -> tuple[Value, ...]:
 
 def later(compute: Callable[[], Value], *sources: Value) -> Lazy:
     """A value for when it is needed, made of these."""
-    return Lazy(compute, [], any(is_batch(source) for source in sources))
+    return Lazy(compute, [], any(is_batch(source) for source in sources), sample=sample_of(*sources))
 
 
 def kind_of(value: Value) -> Kind:

@@ -69,7 +69,7 @@ def _words(given: Tensor, target: Tensor) -> dict[str, str]:
 def squeeze_without_dim(call: LossCall) -> Iterator[Verdict]:
     """`squeeze()` takes the batch dimension away too when a batch holds one sample."""
     given, target = _squeezed(call, "input"), _squeezed(call, "target")
-    if call.full_batches or _meets(call) is not None or _is_single(call, "target"):
+    if call.full_batches or _meets(call) is not None or _is_single(call, "target") or call.of_one_sample:
         return
     if given is not None and call.shown and not given.attached:
         return  # predictions that were gathered before, of which there are many
@@ -120,7 +120,7 @@ def _may_be_one(part: Tensor) -> bool:
     """Whether a squeezed tensor may have held a batch of one."""
     shape = part.unsqueezed
     fixed = shape is not None and not shape.open and bool(shape.dims) and isinstance(shape.dims[0], int)
-    return part.batched and not part.many and not fixed
+    return part.batched and not part.many and part.sample != "batch" and not fixed
 
 
 def _is_squeezed(call: LossCall, role: str) -> bool:

@@ -99,7 +99,7 @@ def focal_on_mean(call: OpCall) -> Iterator[Verdict]:
 
 def _is_negative_mean(part: Tensor) -> bool:
     loss = part.loss
-    averaged = part.shape is not None and part.shape.rank == 0 and part.per_sample is None
+    averaged = part.shape is not None and part.shape.rank == 0 and part.per_sample is None and part.sample is None
     likelihood = loss is not None and loss.family in ("binary", "multiclass")
     return part.kind == "loss" and likelihood and part.negated and part.attached and averaged
 
