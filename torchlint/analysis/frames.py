@@ -56,6 +56,10 @@ class Frame:
         self.returns: list[tuple[State, Value]] = []
         self.yields: list[Value] = []
 
+    def files(self) -> frozenset[str]:
+        """The files that the calls stand in which lead here."""
+        return frozenset(part for part in self.key if isinstance(part, str))
+
 
 class Entry:
     """A function that is run for want of a caller. `open` says that a caller could tell more of a loss call in it."""

@@ -51,6 +51,8 @@ def _loader(run: Interpreter, args: Args, node: ir.Node) -> Value:
     frame, collate, size = run.frame, args.get("collate_fn", _COLLATE), _batch_size(run, dataset, args)
 
     full[frame.path] = full.get(frame.path, True) and size is not None
+    if _may_drop(args.get("drop_last", _DROP_LAST)):
+        run.program.dropping |= run.frame.files()
 
     def compute() -> Value:
         with run.enter(frame):
@@ -75,6 +77,14 @@ def _batch_size(run: Interpreter, dataset: Value, args: Args) -> int | None:
         return size
     rows = None if is_pending(dataset) or args.get("sampler", _SAMPLER) is not None else _rows_of(dataset)
     return size if rows is not None and rows >= size and rows % size != 1 else None
+
+
+def _may_drop(dropped: Value | None) -> bool:
+    """Whether a loader leaves out the last, short batch, or does so under a condition: who wrote that has thought of it."""
+    return dropped is not None and any(
+        part.dtype == "bool" if isinstance(part, Tensor) else isinstance(part, Const) and part.value is True
+        for part in alternatives(dropped)
+    )
 
 
 def _rows_of(dataset: Value) -> int | None:

@@ -98,9 +98,10 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
     if args.rest is not None or args.others is not None:
         for name in names:
             values.setdefault(name, UNKNOWN)
-    files = {part for part in run.frame.key if isinstance(part, str)}
+    files = run.frame.files()
     sized = [run.program.full_batches[path] for path in files if path in run.program.full_batches]
     full = (bool(sized) and all(sized)) or any(map(run.program.drops_last, files))
+    full = full or not run.program.dropping.isdisjoint(files)
     record = LossCall(
         run.ref(node),
         criterion.name,

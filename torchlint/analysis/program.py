@@ -86,8 +86,10 @@ class Program:
         self.findings: dict[tuple[object, ...], list[Finding]] = {}
         self.thresholds = Thresholds()
         self.full_batches: dict[str, bool] = {}
-        self._drops_last: dict[str, bool] = {}
         """Of the files that make loaders, whether the code sizes the batches of all of them, so that none of one comes."""
+        self.dropping: set[str] = set()
+        """The files that make, or have others make, a loader that may leave out the last, short batch."""
+        self._drops_last: dict[str, bool] = {}
         self.chosen = Chosen()
         self.opened: dict[tuple[int, int], bool] = {}
         self.open: set[str] = set()

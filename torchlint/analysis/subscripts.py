@@ -155,7 +155,7 @@ def _picked(part: Tensor, key: Value, number: int | None) -> Value:
     row = number is not None or all(isinstance(p, Tensor) and p.shape == Shape(()) for p in keys)
     if row:
         found = iteration.row_of(part)
-        return msgspec.structs.replace(found, sample="row") if _counts(key) else found
+        return msgspec.structs.replace(found, sample="row") if number is not None or _counts(key) else found
     kind = part.kind if part.dim != 0 else "unknown"
     origin = part if part.kind == "unknown" and part.origin is None else part.origin
     batched = part.batched and not _is_index(key)

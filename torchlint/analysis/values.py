@@ -130,7 +130,7 @@ class Union(Value, frozen=True, eq=False):
 Source = Literal["parameter", "batch", "setting", "other"]
 
 Sample = Literal["row", "batch"] | None
-"""Whether a value is of one sample: a row that the number of a loop picks, or a batch that is made of one."""
+"""Whether a value is of one sample: a row that a number picks, such as that of a loop, or a batch that is made of one."""
 
 
 class Unknown(Value, frozen=True, eq=False):

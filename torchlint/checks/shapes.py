@@ -104,9 +104,10 @@ def _loses_its_rows(call: LossCall, given: Tensor) -> bool:
 
 
 def _is_single(call: LossCall, role: str) -> bool:
-    """Whether an argument is a number without a dimension, as for samples that come one by one."""
+    """Whether an argument is a number without a dimension, as for samples that come one by one, or the row of one of them."""
     parts = call.tensors(role)
-    return bool(parts) and all(part.shape is not None and part.shape.rank == 0 for part in parts)
+    numbers = (part.shape is not None and part.shape.rank == 0 for part in parts)
+    return bool(parts) and (all(numbers) or all(part.sample == "row" for part in parts))
 
 
 def _squeezed(call: LossCall, role: str) -> Tensor | None:
