@@ -23,7 +23,7 @@ from torchlint.analysis.values import (
     only_constant,
     sample_of,
 )
-from torchlint.contracts import Arg, Loss, When
+from torchlint.contracts import Arg, Kind, Loss, When
 from torchlint.findings import NodeRef, StepRef, Use
 
 
@@ -94,6 +94,14 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
     def reduction(self) -> str | None:
         """How the values of the samples become one: "mean", "sum", "batchmean" or "none"; None if the code does not fix it."""
         return reduction_of(self.loss, self.options)
+
+    @property
+    def swapped(self) -> bool:
+        """Whether labels stand in the input's place, and what a model made of its activations in the target's."""
+        given, target = self.arg("input"), self.arg("target")
+        if self.loss.family in _SYMMETRIC or not given or not target:
+            return False
+        return all(map(_is_predicted, target)) and all(map(_may_be_labels, given))
 
     @property
     def of_one_sample(self) -> bool:
@@ -231,6 +239,24 @@ class Backward(Event, frozen=True, eq=False, kw_only=True):
     @property
     def note(self) -> str:
         return "`backward()` is called on it"
+
+
+_SYMMETRIC = frozenset({"regression"})
+"""The families of losses that say the same of either side."""
+
+_LABELS: frozenset[Kind] = frozenset({"class_index", "one_hot", "unknown"})
+_PREDICTIONS: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "log_simplex", "log_probability"})
+
+
+def _is_predicted(part: Value) -> bool:
+    return isinstance(part, Tensor) and part.kind in _PREDICTIONS and part.attached
+
+
+def _may_be_labels(part: Value) -> bool:
+    """Whether a value is made of data that nothing learns, or comes as it is from a loop over batches."""
+    if isinstance(part, Tensor):
+        return part.kind in _LABELS and not part.attached
+    return isinstance(part, Unknown) and part.source == "batch"
 
 
 def reduction_of(loss: Loss, options: Mapping[str, Value]) -> str | None:

@@ -312,10 +312,7 @@ def _sliced_dims(shape: Shape | None, parts: Sequence[ir.Expr], keys: Sequence[V
 def set_item(run: Interpreter, target: ir.Subscript, value: Value) -> None:
     """`container[index] = value`."""
     owner = run.eval(target.value)
-    if isinstance(target.index, ir.Slice) or is_pending(owner):
-        key: Value = UNKNOWN
-    else:
-        key = run.eval(target.index)
+    key = UNKNOWN if isinstance(target.index, ir.Slice) else run.eval(target.index)
     for part in alternatives(owner):
         if isinstance(part, Container) and part.kind == "dict":
             containers.write_key(run, part, key, value)

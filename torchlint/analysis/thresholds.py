@@ -73,7 +73,8 @@ class Thresholds:
         accepts = call.accepts("input")
         wants_logits = "raw" in accepts and not accepts & {"probability", "simplex", "bounded"}
         step = StepRef(call.at, f"`{call.name}` takes it for logits")
-        for part in call.arg("input"):
+        # With the two in each other's places, the scores are those that the loss was meant to get.
+        for part in call.arg("target" if call.swapped else "input"):
             squashed = _before_sigmoid(part)
             if squashed is not None:
                 step = StepRef(call.at, f"`{call.name}` gets its sigmoid")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from torchlint.analysis.calls import Backward, Construction, LossCall, OpCall
 from torchlint.analysis.values import Tensor, Trail, Unknown, Value, alternatives
 from torchlint.checks.registry import Verdict, rule
-from torchlint.contracts import Kind
 from torchlint.findings import CallResult, SetOption, StepRef
 
 _TAKES_TENSORS = frozenset({"weight", "pos_weight"})
@@ -29,31 +28,17 @@ def _is_data(part: Value) -> bool:
     return isinstance(part, Tensor) or (isinstance(part, Unknown) and part.source == "batch")
 
 
-_LABELS: frozenset[Kind] = frozenset({"class_index", "one_hot", "unknown"})
-_PREDICTIONS: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "log_simplex", "log_probability"})
-_SYMMETRIC = frozenset({"regression"})
-
-
 @rule("TLN402")
 def swapped_arguments(call: LossCall) -> Iterator[Verdict]:
     """Labels in the input's place, and what a model made of its activations in the target's."""
-    given, target = call.arg("input"), call.arg("target")
-    if call.loss.family in _SYMMETRIC or not given or not target:
+    if not call.swapped:
         return
-    predicted = [part for part in target if isinstance(part, Tensor) and part.kind in _PREDICTIONS and part.attached]
-    if len(predicted) != len(target) or not all(_may_be_labels(part) for part in given):
-        return
+    predicted = call.tensors("target")
     allowed = any(part.kind in call.accepts("target") for part in predicted)
-    unsure = allowed and (call.loss.family == "distribution" or any(isinstance(part, Unknown) for part in given))
+    from_batch = any(isinstance(part, Unknown) for part in call.arg("input"))
+    unsure = allowed and (call.loss.family == "distribution" or from_batch)
     first = predicted[0]
     yield Verdict({"activation": first.activation}, first.trail, confidence="likely" if unsure else "certain")
-
-
-def _may_be_labels(part: Value) -> bool:
-    """Whether a value is made of data that nothing learns, or comes as it is from a loop over batches."""
-    if isinstance(part, Tensor):
-        return part.kind in _LABELS and not part.attached
-    return isinstance(part, Unknown) and part.source == "batch"
 
 
 @rule("TLN403")
