@@ -191,7 +191,7 @@ def sliced(run: Interpreter, value: Value, index: ir.Expr, node: ir.Subscript) -
 
 def _sliced(run: Interpreter, value: Value, parts: Sequence[ir.Expr], keys: Sequence[Value]) -> Value:
     out: list[Value] = []
-    first = isinstance(keys[0], Const) and keys[0].value is None
+    first = any(isinstance(key, Const) and key.value is None for key in keys[:1])
     for part in alternatives(value):
         if isinstance(part, Tensor):
             cut = _slice_tensor(part, parts, keys)
