@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -143,6 +143,10 @@ def _walk(node: Any, output: int, shape: tuple[int, ...] | None, left: list[int]
         facts = _walk(*below[0], None, left)
         kept = facts.kind in ("probability", "simplex")
         return facts._replace(kind="probability", direct=False) if kept else _Facts()
+    if name == "Div" and _is_own_share(below):
+        facts = _walk(*below[0], shape, left)
+        if facts.kind in _NOT_NEGATIVE:
+            return _Facts("simplex", "a softmax written by hand", direct=False)
     if name in _ARITHMETIC:
         joined = _join(_walk(*each, None, left) for each in below)
         return joined if joined.kind == "raw" else _Facts(squeezed=joined.squeezed, joined=joined.joined)
@@ -155,6 +159,19 @@ def _walk(node: Any, output: int, shape: tuple[int, ...] | None, left: list[int]
         powers: dict[Kind, Kind] = {"log_simplex": "simplex", "log_probability": "probability"}
         return facts._replace(kind=powers.get(facts.kind, "nonnegative"), name=f"exp of {facts.name}")
     return _Facts()
+
+
+def _is_own_share(operands: Sequence[tuple[Any, int]]) -> bool:
+    """Whether a tensor is divided by its own sum along a dimension, to which a number may be added."""
+    if len(operands) != 2:
+        return False
+    (each, _), (whole, _) = operands
+    while whole is not None and whole.name().startswith(("Add", "Unsqueeze", "Expand", "Clamp")):
+        whole = whole.next_functions[0][0]
+    return whole is not None and whole.name() == "SumBackward1" and whole.next_functions[0][0] is each
+
+
+_NOT_NEGATIVE: frozenset[Kind] = frozenset({"nonnegative", "probability", "simplex"})
 
 
 def _join(parts: Iterable[_Facts]) -> _Facts:

@@ -190,11 +190,18 @@ def _shapes(call: Call, loss: Loss, given: Seen, target: Seen) -> Iterator[Verdi
     lost = loss.shapes == "equal" and ((1, *a) == b or (1, *b) == a)
     if lost:
         yield Verdict("TLN201", evidence, words)
+    elif loss.shapes != "equal" and given.origin.kind == "raw" and given.origin.direct and _is_stretched(a, b):
+        yield Verdict("TLN203", evidence, words)
     elif stretched is not None and _size(stretched) > max(_size(a), _size(b)):
         squeezed = given.origin.squeezed and len(a) < len(b)
         raises = loss.shapes == "equal"
         evidence = evidence if raises else f"{evidence}, together {_shown(stretched)}"
         yield Verdict("TLN202" if squeezed or raises else "TLN203", evidence, words)
+
+
+def _is_stretched(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Whether one number for each sample is compared with several."""
+    return len(a) == len(b) == 2 and a[0] == b[0] > 1 and a[1] == 1 < b[1]
 
 
 def _targets(call: Call, loss: Loss, given: Seen, target: Seen) -> Iterator[Verdict]:
