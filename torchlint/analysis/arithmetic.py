@@ -35,9 +35,6 @@ UNIT: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot", "class_i
 
 FRACTIONS: frozenset[Kind] = frozenset({"probability", "simplex", "one_hot"})
 
-PARAMETER = "nn.Parameter"
-"""How users call what a model learns outside its layers."""
-
 _SMALL = 1e-2
 """A constant added this side of zero is there against log(0), not to change the kind."""
 
@@ -201,7 +198,7 @@ def _operator_kind(op: str, a: Value, b: Value) -> tuple[Kind, Value]:
 
 def _is_learned(part: Value) -> bool:
     """Whether a value is a parameter of a model, which may become any number: scores that it scales or shifts stay scores."""
-    return isinstance(part, Tensor) and part.kind == "unknown" and part.activation == PARAMETER
+    return isinstance(part, Tensor) and part.kind == "unknown" and part.activation == gradients.PARAMETER
 
 
 def _with_number(op: str, kind: Kind, number: float) -> Kind:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from torchlint.analysis.gradients import PARAMETER
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
     NO_AUTOCAST,
@@ -255,7 +256,7 @@ def _is_predicted(part: Value) -> bool:
 def _may_be_labels(part: Value) -> bool:
     """Whether a value is made of data that nothing learns, or comes as it is from a loop over batches."""
     if isinstance(part, Tensor):
-        return part.kind in _LABELS and not part.attached
+        return part.kind in _LABELS and not part.attached and part.activation != PARAMETER
     return isinstance(part, Unknown) and part.source == "batch"
 
 

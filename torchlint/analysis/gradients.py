@@ -14,6 +14,7 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    computed,
     is_anything,
     may_learn,
     only_constant,
@@ -36,6 +37,9 @@ OPERANDS = frozenset(
 
 _ANY_NUMBER = "operands"
 """The parameter that stands for any number of tensors."""
+
+PARAMETER = "nn.Parameter"
+"""How users call what a model learns outside its layers."""
 
 LEARNT: frozenset[Kind] = frozenset(
     {"raw", "probability", "simplex", "log_simplex", "log_probability", "bounded", "loss"}
@@ -63,7 +67,19 @@ def attached(bound: Bound, part: Value | None) -> bool:
         return True
     if _ANY_NUMBER in op.params and any(map(may_learn, bound.rest)):
         return True
-    return any(may_learn(value) for name, value in bound.named.items() if name in OPERANDS)
+    if op.shape == "like":
+        return False  # of the other one it takes the shape only
+    if any(may_learn(value) for name, value in bound.named.items() if name in OPERANDS):
+        return True
+    return any(map(_learns, (*bound.rest, *bound.named.values())))
+
+
+def _learns(value: Value) -> bool:
+    """Whether a value is certainly what a layer or an activation gives, or a parameter. Computes nothing lazy."""
+    return any(
+        isinstance(part, Tensor) and part.attached and (part.kind in LEARNT or part.activation == PARAMETER)
+        for part in computed(value)
+    )
 
 
 def _is_false(flag: Value | None) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from torchlint.analysis import arithmetic, conversions, iteration, shapes, transfer, wording
+from torchlint.analysis import arithmetic, conversions, gradients, iteration, shapes, transfer, wording
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
     UNKNOWN,
@@ -158,7 +158,7 @@ def _parameter(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None)
     made = transfer.by_table(run, bound, at, layer)
     if not isinstance(made, Tensor) or made.kind != "unknown":
         return made
-    return msgspec.structs.replace(made, activation=arithmetic.PARAMETER)
+    return msgspec.structs.replace(made, activation=gradients.PARAMETER)
 
 
 def _log(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:

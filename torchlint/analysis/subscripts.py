@@ -252,7 +252,7 @@ def _slice_tensor(part: Tensor, parts: Sequence[ir.Expr], keys: Sequence[Value])
     dim = part.dim if keeps_simplex else None
     column = shape is not None and not shape.open and len(shape.dims) == 2 and shape.dims[1] == 1
     one_each = column and dims is not None and dims.rank == 1
-    first_stays = isinstance(parts[0], (ir.Slice, ir.Dots)) if parts else True
+    first_stays = not parts or isinstance(parts[0], ir.Slice)
     return msgspec.structs.replace(
         part,
         kind=kind,
