@@ -113,9 +113,15 @@ def _identity(run: Interpreter, value: Value) -> object | None:
         return value.name
     if is_anything(value):
         return None
-    if isinstance(value, Unknown):
-        return run.program.way(value)
-    return value if isinstance(value, (Lazy, Union)) else None
+    return run.program.way(value) if isinstance(value, (Unknown, Lazy, Union)) else None
+
+
+def name(run: Interpreter, node: ir.Expr, value: Value) -> None:
+    """Remember how one of several values is taken, as an option is from settings with a default, before it gets a name."""
+    if isinstance(value, Union) and isinstance(node, (ir.Attribute, ir.Subscript, ir.Call)):
+        way = _subject(run, node)
+        if way is not None and way is not value:
+            run.program.remember(value, way)
 
 
 def holds(run: Interpreter, test: ir.Expr) -> bool | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from torchlint.analysis import shapes, wording
 from torchlint.analysis.shapes import Bound
 from torchlint.analysis.values import (
@@ -97,10 +99,7 @@ def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
         return None
     first = parts[0]
     if bound.name == _NEW_LEAF:
-        # Behind a loss it hides that nothing learns; anywhere else the gradient is wanted at this place, and goes on by hand.
-        if not isinstance(first, Tensor) or first.kind != "loss" or first.attached:
-            return None
-        return new_leaf(first.cut, bound.name, at)
+        return _cut_of_asking(first, bound.name, at) if isinstance(first, Tensor) else None
     if bound.op.gradient == "keep":
         leaf = first.cut if isinstance(first, Tensor) and first.cut is not None and first.cut.leaf else None
         if leaf is not None and leaf.of is None and bound.op.shape == "reduce":
@@ -109,6 +108,18 @@ def cut_of(bound: Bound, part: Value | None, at: NodeRef) -> Cut | None:
         return cut if cut is not None else _cut_of_choice(bound)
     cuts = [cut_here(each, bound.name, at) for each in parts]
     return cuts[0] if None not in cuts else None
+
+
+def asking(part: Tensor, at: NodeRef) -> Tensor:
+    """A tensor whose `requires_grad` was set."""
+    return msgspec.structs.replace(part, attached=True, cut=_cut_of_asking(part, "requires_grad", at))
+
+
+def _cut_of_asking(part: Tensor, name: str, at: NodeRef) -> Cut | None:
+    """Where the gradient ends of what asks for one: behind a loss that hides that nothing learns; anywhere else the gradient
+    is wanted at this place, and goes on by hand.
+    """
+    return new_leaf(part.cut, name, at) if part.kind == "loss" and not part.attached else None
 
 
 def _cut_of_choice(bound: Bound) -> Cut | None:

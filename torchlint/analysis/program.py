@@ -106,7 +106,7 @@ class Program:
         self._cells = 0
         self._slots: dict[tuple[int, str], tuple[Unknown, int]] = {}
         self._canonical: dict[str, str] = {}
-        self._ways: dict[int, tuple[Unknown, Unknown, tuple[object, ...]]] = {}
+        self._ways: dict[int, tuple[Value, object]] = {}
         self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
         self._leads: dict[tuple[int, int], frozenset[str]] = {}
         self._uses: dict[str, Uses] = {}
@@ -137,13 +137,17 @@ class Program:
     def taken(self, value: Unknown, owner: Unknown, *step: object) -> Unknown:
         """Remember how something unknown is taken from another one: `step` is the attribute, the key or the method."""
         if not is_anything(owner):
-            self._ways[id(value)] = value, owner, step
+            self.remember(value, (self.way(owner), *step))
         return value
 
-    def way(self, value: Unknown) -> object:
-        """What something unknown is, wherever it is read again: the way from what it was taken from, or itself."""
+    def remember(self, value: Value, way: object) -> None:
+        """Remember the way to a value: whatever is reached by it is this one."""
+        self._ways[id(value)] = value, way
+
+    def way(self, value: Value) -> object:
+        """What a value is, wherever it is read again: the way from what it was taken from, or itself."""
         held = self._ways.get(id(value))
-        return value if held is None else (self.way(held[1]), *held[2])
+        return value if held is None else held[1]
 
     def module(self, path: str) -> ModuleInfo:
         """The module at a path; a folder or a file that cannot be read has no body."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torchlint.analysis import (
     arrays,
     attributes,
+    conditions,
     definitions,
     flow,
     ir,
@@ -29,6 +30,7 @@ def _assign(run: Interpreter, stmt: ir.Assign) -> None:
         left, run.fuel = run.fuel, _TO_MAKE_READY
         value.force()
         run.fuel = left
+    conditions.name(run, stmt.value, value)
     for target in stmt.targets:
         targets.assign(run, target, value)
 

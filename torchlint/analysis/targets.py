@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from torchlint.analysis import arrays, attributes, containers, ir, iteration, shapes, subscripts
+from torchlint.analysis import arrays, attributes, containers, gradients, ir, iteration, shapes, subscripts
 from torchlint.analysis.values import (
     UNKNOWN,
     Items,
@@ -37,7 +35,7 @@ def assign(run: Interpreter, target: ir.Expr, value: Value) -> None:
             assign(run, target.value, arrays.reshaped(owner, shapes.sizes_of([value])))
         elif target.name == "requires_grad" and isinstance(owner, Tensor) and isinstance(target.value, ir.Name):
             if shapes.is_true(value):
-                assign(run, target.value, msgspec.structs.replace(owner, attached=True, cut=None))
+                assign(run, target.value, gradients.asking(owner, run.ref(target)))
         else:
             attributes.set_attribute(run, owner, target.name, value)
     elif isinstance(target, ir.Subscript):

@@ -545,12 +545,16 @@ def union(values: Iterable[Value]) -> Value:
 def either(pairs: Iterable[tuple[Value, Guard]]) -> Value:
     """Any of several values, none of them a Union but those that lazy ones turn out to be, each under its guard.
 
-    Of possibilities that are merged, only what must hold for all of them is kept.
+    Of possibilities that are merged, only what must hold for all of them is kept; losses are not, as long as they are few.
     """
     parts: list[Value] = []
     guards: list[Guard] = []
     for outer, guard in pairs:
         for part, within in _under(outer, guard):
+            if type(part) is Criterion and within and len(parts) < MAX_ALTERNATIVES and within not in guards:
+                parts.append(part)  # a loss for either of two options is none for a third
+                guards.append(within)
+                continue
             index = _add(parts, part)
             if index == len(guards):
                 guards.append(within)
