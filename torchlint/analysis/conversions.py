@@ -77,7 +77,7 @@ def tensor_of(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) 
 
 def _cut(bound: Bound, parts: Sequence[Value], held: Sequence[Tensor], at: NodeRef) -> Cut | None:
     """Where the gradient of what a tensor is made of was cut off; for certain, if the new one is to have a gradient."""
-    known = gradients.cut_of(bound, None, at) or _cut_of_all(held)
+    known = gradients.cut_of(bound, None, at) or _cut_of_all(bound, held, at)
     if not shapes.is_true(bound.named.get("requires_grad")) or all(isinstance(part, Const) for part in parts):
         return known
     return gradients.new_leaf(known, bound.name, at)
@@ -95,9 +95,12 @@ def _held(run: Interpreter, parts: Sequence[Value]) -> Sequence[Tensor]:
     return tensors if len(tensors) == len(every) else ()
 
 
-def _cut_of_all(held: Sequence[Tensor]) -> Cut | None:
-    """Where the gradients of all the numbers were cut off of which a new tensor is made."""
-    cuts = [None if each.attached else each.cut for each in held]
+def _cut_of_all(bound: Bound, held: Sequence[Tensor], at: NodeRef) -> Cut | None:
+    """Where the gradients of all the numbers were cut off of which a new tensor is made: losses lose theirs here."""
+    cuts = [
+        (gradients.cut_here(each, bound.name, at) if each.kind == "loss" else None) if each.attached else each.cut
+        for each in held
+    ]
     return cuts[0] if cuts and None not in cuts else None
 
 

@@ -341,7 +341,9 @@ def _call_container(run: Interpreter, container: Container, args: Args, node: ir
 
 def _call_partial(run: Interpreter, callee: Partial, args: Args, node: ir.Node) -> Value:
     merged = Args([*callee.args, *args.positional], {**callee.keywords, **args.keywords}, args.rest, args.others)
-    return call(run, callee.func, merged, node)
+    # `self.f = partial(self.f, 1)`, where the attribute is read late, is bound to itself.
+    bound = [(part, guard) for part, guard in guarded(callee.func) if part is not callee]
+    return call(run, either(bound), merged, node)
 
 
 LONGEST_REASON = 80

@@ -203,11 +203,11 @@ def _certainty(a: Tensor, b: Tensor) -> Confidence:
 
 
 def _meets(call: LossCall) -> tuple[Tensor, Tensor] | None:
-    """Input and target, if one of them is [B, 1] and the other [B]."""
-    given, target = call.tensor("input"), call.tensor("target")
-    if given is None or target is None or not _crossed(given, target):
+    """Input and target, if one of them is [B, 1] and the other [B], whichever of their possibilities they are."""
+    givens, targets = call.tensors("input"), call.tensors("target")
+    if not givens or not targets or not all(_crossed(given, target) for given in givens for target in targets):
         return None
-    return given, target
+    return givens[0], targets[0]
 
 
 @rule("TLN202")
