@@ -168,7 +168,22 @@ def _is_own_share(operands: Sequence[tuple[Any, int]]) -> bool:
     (each, _), (whole, _) = operands
     while whole is not None and whole.name().startswith(("Add", "Unsqueeze", "Expand", "Clamp")):
         whole = whole.next_functions[0][0]
-    return whole is not None and whole.name() == "SumBackward1" and whole.next_functions[0][0] is each
+    summed = whole.next_functions[0][0] if whole is not None and whole.name() == "SumBackward1" else None
+    return summed is not None and _is_same(summed, each, _WRITTEN_TWICE)
+
+
+_WRITTEN_TWICE = 4
+"""So many operations, one after the other, may be written twice in one expression."""
+
+
+def _is_same(a: Any, b: Any, depth: int) -> bool:
+    """Whether two nodes are one, or the same operations on one tensor."""
+    if a is b:
+        return True
+    if a is None or b is None or depth == 0 or a.name() != b.name() or len(a.next_functions) != len(b.next_functions):
+        return False
+    pairs = zip(a.next_functions, b.next_functions, strict=True)
+    return all(_is_same(one, other, depth - 1) for (one, _), (other, _) in pairs)
 
 
 _NOT_NEGATIVE: frozenset[Kind] = frozenset({"nonnegative", "probability", "simplex"})

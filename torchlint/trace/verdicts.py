@@ -87,6 +87,8 @@ def _kinds(call: Call, loss: Loss, given: Seen) -> Iterator[Verdict]:
     kind, wanted, values = _kind(given), accepted(call, loss), given.values
     words = {"activation": given.origin.name, "kind": _WORDS.get(kind, ""), "input": given.origin.name}
     evidence = origin_words(given)
+    if not wanted and kind == "simplex" and given.shape[-1:] == (1,):
+        yield from _softmax_dim(call, loss, given, words, evidence)
     if not wanted or kind == "unknown":
         return
     wants_raw = "raw" in wanted and "probability" not in wanted
