@@ -825,8 +825,13 @@ _BATCH: dict[type, Callable[[Any], bool]] = {
 
 def sample_of(*values: Value) -> Sample:
     """Whether what is made of these is of one sample: all of them are that vary with a batch. Computes nothing lazy."""
-    found = [_sample_now(value) for value in values if is_batch(value) or _sample_now(value) is not None]
-    return None if None in found or not found else "batch" if "batch" in found else "row"
+    found: Sample = None
+    for value in values:
+        sample = _sample_now(value)
+        if sample is None and is_batch(value):
+            return None
+        found = "batch" if "batch" in (found, sample) else found or sample
+    return found
 
 
 def _sample_now(value: Value) -> Sample:

@@ -22,8 +22,10 @@ _LOWEST = 0.5
 @rule("TLN501", on=Comparison)
 def sigmoid_against_its_limit(call: Comparison) -> Iterator[Verdict]:
     """The output of a sigmoid is never below zero, and that of a sigmoid behind a sigmoid never below one half."""
+    if not 0 <= call.number <= _LOWEST:
+        return  # before the value is computed, which may be a whole model's
     parts = alternatives(call.value)
-    if 0 < call.number <= _LOWEST and parts and all(sigmoid_inside(part) is not None for part in parts):
+    if call.number > 0 and all(sigmoid_inside(part) is not None for part in parts):
         words = {"kind": "Outputs of a second sigmoid, none of which is below 0.5,", "number": f"{call.number:g}"}
         yield Verdict(words, parts[0].trail if isinstance(parts[0], Tensor) else None)
     if call.number != 0 or call.op not in ("<", "<=", ">", ">="):
