@@ -103,7 +103,8 @@ class Entries:
         """What was found so far."""
         program = self.program
         for key, event, sure in program.thresholds.misplaced():
-            program.findings[key] = [] if program.only_asserted(event.at) else judge(event, sure)
+            found = judge(event, sure)
+            program.findings[key] = [] if found and program.only_asserted(event.at) else found
         self._doubt_what_settings_choose()
         sound: dict[str, set[int]] = {}
         for path, node in (_site(key) for key, found in program.findings.items() if not found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torchlint.analysis.functions import criteria_of
+from torchlint.analysis.functions import holds_criterion
 from torchlint.analysis.program import resolved_bases
 from torchlint.analysis.values import (
     Class,
@@ -57,7 +57,7 @@ def _is_or_holds(run: Interpreter, part: Value, depth: int) -> bool:
     if isinstance(part, Extern):
         return run.contracts.is_loss(run.program.canonical(part.name))
     if isinstance(part, Instance):
-        return bool(criteria_of(run, part))
+        return holds_criterion(run, part)
     if isinstance(part, Class):
         below = [*resolved_bases(part), *run.program.base.get(part.frame, {}).values()]
     elif isinstance(part, Container):

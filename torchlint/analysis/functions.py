@@ -96,14 +96,10 @@ def _must_run_now(run: Interpreter, function: Function, args: Args) -> bool:
                 return True
             if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
                 return True
-            if isinstance(part, Instance) and criteria_of(run, part):
+            if isinstance(part, Instance) and holds_criterion(run, part):
                 return True
-    if isinstance(function.receiver, Instance):
-        criteria = [*criteria_of(run, function.receiver), *_learners_of(run, function.receiver)]
-        if criteria and not definition.words.isdisjoint(
-            run.program.reaching(function.receiver.cls, frozenset(criteria))
-        ):
-            return True
+    if isinstance(function.receiver, Instance) and _mentions_loss(run, function.receiver, definition):
+        return True
     if not run.program.relevant(definition, function.owner):
         return False
     return uncalled.is_open(run, function) or id(definition) in run.program.makers
@@ -130,33 +126,41 @@ def holds_loss(run: Interpreter, value: Value) -> bool:
     """Whether a value is a loss, or a tuple or an object that holds one. Computes nothing lazy."""
     return any(
         is_criterion(run, part)
-        or (isinstance(part, Instance) and bool(criteria_of(run, part)))
+        or (isinstance(part, Instance) and holds_criterion(run, part))
         or (isinstance(part, Tuple) and any(holds_loss(run, item) for item in part.items))
         for part in (value.alternatives if isinstance(value, Union) else (value,))
     )
 
 
-def criteria_of(run: Interpreter, instance: Instance) -> list[str]:
-    """The attributes of an object that hold a loss, with their dot."""
+def _mentions_loss(run: Interpreter, instance: Instance, method: ir.FunctionDef) -> bool:
+    """Whether a method leads to an attribute of its object that holds a loss, or an object with a loss of its own."""
+    held = _attributes_of(run, instance)
+    names = run.program.mentioned(instance.cls, method) & held.keys()
+    return any(_is_loss(run, held[name]) for name in names) or any(_has_learner(run, held[name]) for name in names)
+
+
+def holds_criterion(run: Interpreter, instance: Instance) -> bool:
+    """Whether an attribute of an object holds a loss."""
+    return any(_is_loss(run, value) for value in _attributes_of(run, instance).values())
+
+
+def _attributes_of(run: Interpreter, instance: Instance) -> dict[str, Value]:
+    """The attributes of an object, which is made now if its class leads to a loss."""
     if INIT in run.heap.read(instance.id) and run.program.relevant(instance.cls.node):
         attributes.instance_cell(run, instance)
-    return [
-        f".{name}"
-        for name, value in run.heap.read(instance.id).items()
-        for part in (value.alternatives if isinstance(value, Union) else (value,))
-        if is_criterion(run, part)
-    ]
+    return run.heap.read(instance.id)
 
 
-def _learners_of(run: Interpreter, instance: Instance) -> list[str]:
-    """The attributes of an object that hold objects with a loss of their own, or lists of them, with their dot: no models,
-    which are called as one.
-    """
-    return [
-        f".{name}"
-        for name, value in run.heap.read(instance.id).items()
-        if any(_is_learner(run, part) for part in _with_items(run, value))
-    ]
+def _is_loss(run: Interpreter, value: Value) -> bool:
+    """Whether a loss is among the possibilities of a value. Computes nothing lazy."""
+    if isinstance(value, Union):
+        return any(is_criterion(run, part) for part in value.alternatives)
+    return is_criterion(run, value)
+
+
+def _has_learner(run: Interpreter, value: Value) -> bool:
+    """Whether a value is an object with a loss of its own, or a list of them: no model, which is called as one."""
+    return any(_is_learner(run, part) for part in _with_items(run, value))
 
 
 def _with_items(run: Interpreter, value: Value) -> Iterator[Value]:
@@ -171,7 +175,7 @@ def _with_items(run: Interpreter, value: Value) -> Iterator[Value]:
 
 
 def _is_learner(run: Interpreter, part: Value) -> bool:
-    return isinstance(part, Instance) and not instances.is_module(part.cls) and bool(criteria_of(run, part))
+    return isinstance(part, Instance) and not instances.is_module(part.cls) and holds_criterion(run, part)
 
 
 def call_now(

@@ -212,7 +212,7 @@ def _can_wait(run: Interpreter, name: str, args: Args) -> bool:
         for part in computed(value):
             if isinstance(part, Container) or functions.is_criterion(run, part):
                 return False
-            if isinstance(part, Instance) and functions.criteria_of(run, part):
+            if isinstance(part, Instance) and functions.holds_criterion(run, part):
                 return False
             if isinstance(part, Function) and isinstance(part.node, ir.FunctionDef) and run.program.relevant(part.node):
                 return False

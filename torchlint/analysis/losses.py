@@ -98,10 +98,7 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
     if args.rest is not None or args.others is not None:
         for name in names:
             values.setdefault(name, UNKNOWN)
-    files = run.frame.files()
-    sized = [run.program.full_batches[path] for path in files if path in run.program.full_batches]
-    full = (bool(sized) and all(sized)) or any(map(run.program.drops_last, files))
-    full = full or not run.program.dropping.isdisjoint(files)
+    squeezed = any(map(_is_squeezed, values.values()))
     record = LossCall(
         run.ref(node),
         criterion.name,
@@ -110,8 +107,8 @@ def call(run: Interpreter, criterion: Criterion, args: Args, node: ir.Node) -> V
         args=values,
         options=options,
         made=criterion.trail,
-        full_batches=full,
-        shown=_is_shown(run, loss, values, node),
+        full_batches=squeezed and run.program.has_full_batches(run.frame.files()),
+        shown=squeezed and _is_shown(run, loss, values, node),
         conditional=bool(assumed or run.choices),
         rescaled=loss.family == "distribution" and run.program.scaled_by_size(run.ref(node)),
         autocast=run.frame.autocast,
@@ -136,6 +133,10 @@ def _is_refused(part: Value) -> bool:
     return isinstance(part, (Tuple, Items, Container)) or (
         isinstance(part, Const) and isinstance(part.value, str | None)
     )
+
+
+def _is_squeezed(value: Value) -> bool:
+    return any(isinstance(part, Tensor) and part.squeezed is not None for part in alternatives(value))
 
 
 def _is_shown(run: Interpreter, loss: Loss, values: Mapping[str, Value], node: ir.Node) -> bool:

@@ -25,6 +25,8 @@ from torchlint.diagnostics import Problem
 from torchlint.source import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from torchlint.findings import Finding, NodeRef, StepRef
     from torchlint.project import Project
 
@@ -107,8 +109,9 @@ class Program:
         self._slots: dict[tuple[int, str], tuple[Unknown, int]] = {}
         self._canonical: dict[str, str] = {}
         self._ways: dict[int, tuple[Value, object]] = {}
-        self._reaching: dict[tuple[int, frozenset[str]], frozenset[str]] = {}
-        self._leads: dict[tuple[int, int], frozenset[str]] = {}
+        self._named: dict[int, dict[str, list[ir.FunctionDef]]] = {}
+        self._mentioned: dict[tuple[int, int], frozenset[str]] = {}
+        self._leads: dict[tuple[int, int, int], bool] = {}
         self._uses: dict[str, Uses] = {}
         self._setters: dict[int, dict[str, list[ir.FunctionDef]]] = {}
 
@@ -166,7 +169,14 @@ class Program:
         info = self.modules.get(path)
         return info.ir.words if info is not None and info.ir is not None else frozenset()
 
-    def drops_last(self, path: str) -> bool:
+    def has_full_batches(self, files: Collection[str]) -> bool:
+        """Whether a loader that these files make, or have made, is known to give no batch of one, or may leave it out."""
+        sized = [self.full_batches[path] for path in files if path in self.full_batches]
+        if sized and all(sized):
+            return True
+        return not self.dropping.isdisjoint(files) or any(map(self._may_drop_last, files))
+
+    def _may_drop_last(self, path: str) -> bool:
         """Whether a module that was read may have a loader leave out the last, short batch."""
         found = self._drops_last.get(path)
         if found is None:
@@ -265,16 +275,29 @@ class Program:
         """Whether a class, or one it inherits from, stands in a module that may call a loss."""
         return any(item.path in self.roots for item in linearise(cls))
 
-    def reaching(self, cls: Class, attributes: frozenset[str]) -> frozenset[str]:
-        """These attributes (with their dot), and the methods of a class that lead to one of them."""
-        key = (id(cls.node), attributes)
-        found = self._reaching.get(key)
+    def mentioned(self, cls: Class, method: ir.FunctionDef) -> frozenset[str]:
+        """The attributes that a method of a class mentions, and the methods of the class that it leads to."""
+        key = (id(cls.node), id(method))
+        found = self._mentioned.get(key)
         if found is None:
-            words = set(attributes)
-            methods = [s for item in linearise(cls) for s in item.node.body if isinstance(s, ir.FunctionDef)]
-            for _ in range(_ROUNDS):
-                words |= {f".{method.name}" for method in methods if not words.isdisjoint(method.words)}
-            found = self._reaching[key] = frozenset(words)
+            named = self._methods(cls)
+            names, todo = set[str](), [method]
+            while todo:
+                new = {word[1:] for word in todo.pop().words if word.startswith(".")} - names
+                names |= new
+                todo += [each for name in new & named.keys() for each in named[name]]
+            found = self._mentioned[key] = frozenset(names)
+        return found
+
+    def _methods(self, cls: Class) -> dict[str, list[ir.FunctionDef]]:
+        """The methods of a class and of those that it inherits from, by name."""
+        found = self._named.get(id(cls.node))
+        if found is None:
+            found = self._named[id(cls.node)] = {}
+            for item in linearise(cls):
+                for stmt in item.node.body:
+                    if isinstance(stmt, ir.FunctionDef):
+                        found.setdefault(stmt.name, []).append(stmt)
         return found
 
     def relevant(self, node: ir.FunctionDef | ir.ClassDef, owner: Class | None = None) -> bool:
@@ -288,22 +311,16 @@ class Program:
             for item in linearise(owner)
             if id(item.node) in self.open_methods
         )
-        return opened or not self._leading(owner).isdisjoint(node.words)
+        return opened or (isinstance(node, ir.FunctionDef) and self._leads_on(owner, node))
 
-    def _leading(self, cls: Class) -> frozenset[str]:
-        """The methods of a class, as they are read, that mention what leads to a loss or lead to such a one."""
-        key = (id(cls.node), len(self.vocabulary.words))
+    def _leads_on(self, cls: Class, method: ir.FunctionDef) -> bool:
+        """Whether a method leads to another one of its class that mentions what leads to a loss."""
+        key = (id(cls.node), id(method), len(self.vocabulary.words))
         found = self._leads.get(key)
         if found is None:
-            direct = frozenset(
-                f".{stmt.name}"
-                for item in linearise(cls)
-                for stmt in item.node.body
-                if isinstance(stmt, ir.FunctionDef)
-                and stmt.name not in _CALLED_BY_OTHERS
-                and self.vocabulary.leads_to_loss(stmt)
-            )
-            found = self._leads[key] = self.reaching(cls, direct) if direct else direct
+            named = self._methods(cls)
+            reached = (self.mentioned(cls, method) & named.keys()) - _CALLED_BY_OTHERS
+            found = self._leads[key] = any(map(self.vocabulary.leads_to_loss, (m for n in reached for m in named[n])))
         return found
 
 
@@ -348,8 +365,6 @@ MAX_IMPORTS = 250_000
 """How many bytes of imported modules that make no loss are read for a file."""
 
 _MAX_BASES = 40
-_ROUNDS = 3
-"""How many methods may call one another on the way to an attribute."""
 
 
 def foreign_bases(cls: Class) -> list[Value]:

@@ -5,7 +5,8 @@ Everything here errs to the side of more uses: what is asked for is a proof that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -34,22 +35,20 @@ class Uses:
             for target in _targets(node):
                 self.stored.add(target.id)
 
-    def _enter(self, parent: ir.Node | None, value: Any) -> None:
-        if isinstance(value, tuple):
-            if value and isinstance(value[0], ir.Stmt):
-                for index, stmt in enumerate(value):
-                    self.block[stmt.id] = (value, index)
-            for item in value:
+    def _enter(self, parent: ir.Node | None, part: msgspec.Struct | tuple[Any, ...] | None) -> None:
+        if isinstance(part, tuple):
+            if part and isinstance(part[0], ir.Stmt):
+                for index, stmt in enumerate(part):
+                    self.block[stmt.id] = (part, index)
+            for item in part:
                 self._enter(parent, item)
-        elif isinstance(value, ir.Node):
-            if parent is not None:
-                self.parent[value.id] = parent
-            self.node[value.id] = value
-            for part in _fields(value):
-                self._enter(value, part)
-        elif isinstance(value, msgspec.Struct):
-            for part in _fields(value):
-                self._enter(parent, part)
+        elif part is not None:
+            if isinstance(part, ir.Node):
+                if parent is not None:
+                    self.parent[part.id] = parent
+                self.node[part.id] = parent = part
+            for name in _holding(type(part)):
+                self._enter(parent, getattr(part, name))
 
     def may_set(self, option: str) -> bool:
         """Whether a module that names an option may set it to another value than False: whatever does not say `False` may."""
@@ -208,26 +207,30 @@ class Uses:
 
     def inside(self, node: ir.Node) -> Iterator[ir.Node]:
         """A node and all that lies in it."""
-        todo: list[Any] = [node]
+        todo: list[msgspec.Struct | tuple[Any, ...] | None] = [node]
         while todo:
             current = todo.pop()
             if isinstance(current, tuple):
                 todo.extend(current)
-            elif isinstance(current, msgspec.Struct):
+            elif current is not None:
                 if isinstance(current, ir.Node):
                     yield current
-                todo.extend(_fields(current))
+                todo.extend([getattr(current, name) for name in _holding(type(current))])
 
     def _inside(self, scope: Owner) -> Iterator[ir.Node]:
         return iter(self.node.values()) if isinstance(scope, ir.Module) else self.inside(scope)
 
 
-def _fields(value: msgspec.Struct) -> list[Any]:
-    return [
-        part
-        for part in (getattr(value, field) for field in value.__struct_fields__)
-        if isinstance(part, (tuple, msgspec.Struct))
-    ]
+_PLAIN = ("int", "str", "bool", "frozenset", "Literal", "tuple[str")
+"""How annotations begin of fields without nodes."""
+
+
+@cache
+def _holding(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields in which a part of a tree holds others: nodes, tuples of them, or None."""
+    return tuple(
+        name for name in kind.__struct_fields__ if not kind.__annotations__.get(name, "int").startswith(_PLAIN)
+    )
 
 
 def _blocks(stmt: ir.Stmt) -> list[ir.Block]:
@@ -263,16 +266,18 @@ def _headers(stmt: ir.Stmt) -> list[ir.Expr]:
     return []
 
 
-def _all_targets(node: ir.Node | ir.Clause | ir.WithItem) -> tuple[ir.Expr, ...]:
-    if isinstance(node, ir.Assign):
-        return node.targets
-    if isinstance(node, (ir.AugAssign, ir.AnnAssign, ir.For, ir.Delete, ir.Walrus)):
-        return (node.target,)
-    if isinstance(node, ir.With):
-        return tuple(item.target for item in node.items if item.target is not None)
-    if isinstance(node, ir.Comprehension):
-        return tuple(clause.target for clause in node.clauses)
-    return ()
+_TARGETS: dict[type, Callable[[Any], tuple[ir.Expr, ...]]] = {
+    ir.Assign: lambda node: node.targets,
+    **dict.fromkeys((ir.AugAssign, ir.AnnAssign, ir.For, ir.Delete, ir.Walrus), lambda node: (node.target,)),
+    ir.With: lambda node: tuple(item.target for item in node.items if item.target is not None),
+    ir.Comprehension: lambda node: tuple(clause.target for clause in node.clauses),
+}
+
+
+def _all_targets(node: ir.Node) -> tuple[ir.Expr, ...]:
+    """What a statement or expression assigns to."""
+    targets = _TARGETS.get(type(node))
+    return () if targets is None else targets(node)
 
 
 def _targets(node: ir.Node) -> Iterator[ir.Name]:

@@ -827,19 +827,21 @@ def sample_of(*values: Value) -> Sample:
     """Whether what is made of these is of one sample: all of them are that vary with a batch. Computes nothing lazy."""
     found: Sample = None
     for value in values:
-        sample = _sample_now(value)
-        if sample is None and is_batch(value):
+        tells = _SAMPLE.get(type(value))
+        sample = None if tells is None else tells(value)
+        if sample is not None:
+            found = "batch" if "batch" in (found, sample) else "row"
+        elif tells is not None and is_batch(value):
             return None
-        found = "batch" if "batch" in (found, sample) else found or sample
     return found
 
 
-def _sample_now(value: Value) -> Sample:
-    if isinstance(value, Lazy) and value.result:
-        return _sample_now(value.result[0])
-    if isinstance(value, (Tensor, Unknown, Lazy)):
-        return value.sample
-    return sample_of(*value.alternatives) if isinstance(value, Union) else None
+_SAMPLE: dict[type, Callable[[Any], Sample]] = {
+    Tensor: lambda value: value.sample,
+    Unknown: lambda value: value.sample,
+    Lazy: lambda value: sample_of(value.result[0]) if value.result else value.sample,
+    Union: lambda value: sample_of(*value.alternatives),
+}
 
 
 def alternatives_now(value: Value) -> tuple[Value, ...]:

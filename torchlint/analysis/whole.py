@@ -77,7 +77,7 @@ def groups(paths: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(paths[start : start + _TOGETHER]) for start in range(0, len(paths), _TOGETHER)]
 
 
-_TOGETHER = 16
+_TOGETHER = 8
 """After so many files, what they have left is collected: it would be gone over too often, or fill the memory."""
 
 
