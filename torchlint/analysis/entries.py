@@ -119,6 +119,11 @@ class Entries:
             frozenset(program.registries.values()),
         )
 
+    def end(self) -> None:
+        """Let go of what refers to itself: a program that is done goes at once, and not when garbage is collected."""
+        vars(self.interpreter).clear()
+        vars(self.program).clear()
+
     def seen(self) -> Seen:
         """What it depends on."""
         asked = self.program.project.lookups

@@ -304,6 +304,7 @@ def _run_body(run: Interpreter, frame: Frame, definition: ir.FunctionDef) -> Val
     ends = list(frame.returns)
     if run.state is not None:
         ends.append((run.state, Const(None)))
+    frame.returns.clear()  # what is computed late keeps the frame, but needs none of these states
     before = frame.assumed.items()
     values = [(value, frozenset(state.assumed.items() - before)) for state, value in ends]
     run.state = merge([state for state, _ in ends])

@@ -63,7 +63,9 @@ class Alone:
 
         entries = Entries(self.project, path, roots, words, self._recorder)
         entries.run(path)
-        return Part(path, entries.told(), entries.seen())
+        part = Part(path, entries.told(), entries.seen())
+        entries.end()
+        return part
 
 
 def clear() -> None:
