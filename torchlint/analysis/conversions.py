@@ -142,7 +142,9 @@ def _of_data(run: Interpreter, value: Value, depth: int = 0) -> tuple[Shape | No
 
 def to(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Value | None:
     """`x.to(...)`: another type only if one is named; a device leaves the type as it is."""
-    given = bound.named.get("dtype")
+    given, after = bound.named.get("dtype"), bound.named.get("dtype_after_device")
+    if after is not None and not _is_truth(after):
+        given = after
     asked = "unknown" if given is None else dtypes.dtype_of(given)
     moved = bound.name == ".to()" and ("device" in bound.named if given is None else _is_device(given))
     if asked == "unknown" and not moved:
@@ -159,6 +161,11 @@ def to(run: Interpreter, bound: Bound, at: NodeRef, layer: Layer | None) -> Valu
 
 def _dtype(part: Value) -> Number:
     return part.dtype if isinstance(part, Tensor) else "unknown"
+
+
+def _is_truth(value: Value) -> bool:
+    """Whether an argument is an option that is on or off, such as `non_blocking`."""
+    return all(isinstance(part, Const) and isinstance(part.value, bool) for part in alternatives(value))
 
 
 def _is_device(value: Value) -> bool:

@@ -100,18 +100,24 @@ def while_(run: Interpreter, stmt: ir.While) -> None:
     if verdict is False:
         run.block(stmt.orelse)
         return
-    _loop(run, stmt.body, lambda: None, endless=verdict is True)
+    always = isinstance(stmt.test, ir.Constant) and verdict is True
+    _loop(run, stmt.body, lambda: None, endless=always, entered_once=verdict is True)
     if run.state is not None:
         run.block(stmt.orelse)
 
 
-def _loop(run: Interpreter, body: ir.Block, begin: Callable[[], None], endless: bool = False) -> None:
-    """A loop of unknown length: the body twice, the second time from all that may hold when it begins again."""
+def _loop(
+    run: Interpreter, body: ir.Block, begin: Callable[[], None], endless: bool = False, entered_once: bool = False
+) -> None:
+    """A loop of unknown length: the body twice, the second time from all that may hold when it begins again.
+
+    An `endless` one is left by `break` only. What holds before the first round may not do so after some.
+    """
     loop = Loop()
     frame = run.frame
     frame.loops.append(loop)
     before = run.heap
-    after: list[State | None] = [] if endless else [before.fork()]
+    after: list[State | None] = [] if endless or entered_once else [before.fork()]
     entered = before.fork()
     run.state = before
     begin()

@@ -164,6 +164,7 @@ def _kept(bound: Bound, part: Tensor, shape: Shape | None, at: NodeRef) -> Tenso
         batched=part.batched,
         many=part.many,
         sample=_sample_after(bound, part),
+        blank=part.blank and op.gives == op.shape == "keep",
         squeezed=squeezed,
         flattened=flattened,
         unsqueezed=reshapes.unsqueezed(bound, part, squeezed, at),

@@ -54,17 +54,20 @@ def is_open(run: Interpreter, function: Function) -> bool:
     entry = Entry(function)
     run.entries.append(entry)
     escaped, run.escaped = run.escaped, []
+    unfinished = False
     try:
         result = functions.call_now(run, function, functions.unknown_args(run, function), function.node, quiet=True)
         if functions.holds_loss(run, result):
             run.program.open.add(name_of(function))
             run.program.makers.add(id(function.node))
         run_escaped(run)
+        unfinished = run.fuel <= 0
     finally:
         run.escaped = escaped
         run.entries.pop()
         run.state, run.stack, run.fuel, run.frame = saved
-    run.program.opened[key] = entry.open
+    # What took too many steps is run once more where it is called: the rest of it may be reached from there.
+    run.program.opened[key] = entry.open or (unfinished and near)
     if entry.open:
         name = function.owner.node.name if function.owner is not None else name_of(function)
         run.program.open.add(name)
@@ -77,7 +80,7 @@ def is_open(run: Interpreter, function: Function) -> bool:
                 and run.program.relevant(function.node, function.owner)
             ):
                 run.program.open_methods.setdefault(id(cls), set()).add(f".{name_of(function)}")
-    return entry.open
+    return run.program.opened[key]
 
 
 def run_escaped(run: Interpreter) -> None:

@@ -585,7 +585,7 @@ def _too_many(parts: Sequence[Value]) -> Value:
     return one_list(parts) if all(isinstance(part, (Tuple, Items)) for part in parts) else TOO_MANY
 
 
-_CHOSEN = frozenset((Instance, Class, Layer, Method, Lazy, Unknown))
+_CHOSEN = frozenset((Instance, Class, Layer, Method, Criterion, Function, Partial, Extern, Lazy, Unknown))
 """What a factory gives by a name, what is asked of it, and what it gives beside: nothing, or something unknown."""
 
 

@@ -45,6 +45,8 @@ class Vocabulary:
         # Where something learns is worth a look, but who mentions that function need not come near a loss.
         self.words |= {f".{method}" for method in LEARNS}
         self._local: set[str] = set()
+        self._gives = False
+        """Whether the function that is being read returns what may be a loss."""
         self._added: tuple[set[str], set[str]] = set(), set()
 
     def copy(self) -> Vocabulary:
@@ -107,6 +109,8 @@ class Vocabulary:
                 if stmt.value is not None:
                     for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
                         self._bind(target, stmt.value, scope)
+            elif isinstance(stmt, ir.Return):
+                self._gives = self._gives or (stmt.value is not None and self._may_be_loss(stmt.value))
             elif isinstance(stmt, ir.ImportFrom):
                 self._renamed(stmt)
             elif type(stmt) in BLOCKS:
@@ -118,9 +122,12 @@ class Vocabulary:
             for param in stmt.params:
                 if param.default is not None and self._may_be_loss(param.default):
                     self._take({param.name})
-        around, self._local = self._local, set(self._local)
+        around = self._local, self._gives
+        self._local, self._gives = set(self._local), False
         self._block(stmt.body, "class" if isinstance(stmt, ir.ClassDef) else "function")
-        self._local = around
+        gives, (self._local, self._gives) = self._gives, around
+        if gives and scope != "function":
+            self._take({_called(word) for word in _as_read(stmt.name) if scope == "module" or word[0] == "."})
         is_model = isinstance(stmt, ir.ClassDef) and not _WEIGHTED.isdisjoint(stmt.words)
         if scope == "class" and self._gives_loss(stmt):
             self._take({f".{stmt.name}"})
@@ -185,6 +192,8 @@ class Vocabulary:
         known = self._may_be_loss(func)
         if _names_loss(func.name) or (known and func.name[:1].isupper()):
             return True
+        if _called(func.name if isinstance(func, ir.Name) else f".{func.name}") in self.words:
+            return True
         if isinstance(func, ir.Attribute) and func.name in _KEEP:
             return self._may_be_loss(func.value)
         return func.name in _COLLECT and any(self._may_be_loss(arg.value) for arg in node.args)
@@ -207,6 +216,11 @@ _COLLECT = frozenset(("partial", "ModuleList", "ModuleDict", "dict", "OrderedDic
 def _as_read(name: str) -> set[str]:
     """A name, and as an attribute where that says something."""
     return {name} if name in _COMMON or name in _PARTS else {name, f".{name}"}
+
+
+def _called(name: str) -> str:
+    """The word by which a function is known that gives a loss where it is called: no other word looks like it."""
+    return f"{name}()"
 
 
 def _is_property(node: ir.Expr) -> bool:
