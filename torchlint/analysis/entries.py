@@ -9,7 +9,7 @@ from typing import Any
 
 from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, LossCall, OpCall
-from torchlint.analysis.frames import Frame
+from torchlint.analysis.frames import ENTRY, Frame
 from torchlint.analysis.interpret import Interpreter
 from torchlint.analysis.parts import Seen, Told, in_text
 from torchlint.analysis.program import ModuleInfo, Program
@@ -42,7 +42,9 @@ class Recorder(Interpreter):
             found = []
         self.program.findings[key] = found
         if isinstance(event, LossCall):
-            self.program.chosen.note(key, self.heap.assumed, (finding.code for finding in found))
+            made = None if event.made is None else event.made.steps()[0].at
+            codes = frozenset(finding.code for finding in found)
+            self.program.chosen.note(key, made, self.heap.assumed, codes, self.harmless)
         self._note(key, event)
         for judged in self.choices:
             judged.keys.append(key)
@@ -106,6 +108,7 @@ class Entries:
             found = judge(event, sure)
             program.findings[key] = [] if found and program.only_asserted(event.at) else found
         self._doubt_what_settings_choose()
+        self._believe_callers()
         sound: dict[str, set[int]] = {}
         for path, node in (_site(key) for key, found in program.findings.items() if not found):
             sound.setdefault(path, set()).add(node)
@@ -141,11 +144,20 @@ class Entries:
     def _doubt_what_settings_choose(self) -> None:
         """Make findings likely that depend on settings which are not in sight, and on which all may be well."""
         findings = self.program.findings
-        for key, code in self.program.chosen.doubtful():
+        chosen = self.program.chosen
+        for key, code in (*chosen.doubtful(), *chosen.paired()):
             findings[key] = [
                 doubtful(found, StepRef(found.at, _BY_SETTING)) if found.code == code else found
                 for found in findings[key]
             ]
+
+    def _believe_callers(self) -> None:
+        """Drop what was found of batches for want of a caller, where a caller in sight hands over batches that are no such."""
+        findings = self.program.findings
+        sound = {_site(key) for key, found in findings.items() if not found and key[0] != ENTRY}
+        for key, found in findings.items():
+            if found and key[0] == ENTRY and _site(key) in sound:
+                findings[key] = [each for each in found if each.code not in _OF_BATCHES]
 
     def run(self, path: str) -> None:
         """All entries of a module."""
@@ -195,7 +207,7 @@ class Entries:
     def _begin(self, path: str, cell: int) -> None:
         run = self.interpreter
         run.state = State(self.program.base)
-        run.frame = Frame(path, cell, ("entry", path), True)
+        run.frame = Frame(path, cell, (ENTRY, path), True)
         run.stack = []
         run.entries = []
         run.fuel = ENTRY_FUEL
@@ -224,6 +236,9 @@ class Entries:
         for method in uncalled.methods_to_threshold(run, cls):
             uncalled.is_open(run, Function(method.node, method.path, method.frame, instance, method.owner))
 
+
+_OF_BATCHES = frozenset(("TLN201",))
+"""The rules that say what happens with a batch of one sample."""
 
 _BY_SETTING = "it depends on a setting that the caller gives and the code does not show"
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from torchlint.analysis.state import State
 from torchlint.analysis.values import NO_AUTOCAST, Autocast, Class, Function, Test, Value, alternatives_now
 
+ENTRY = "<entry>"
+"""What the key of a frame begins with in which something is run for want of a caller."""
+
 
 class Loop:
     """The states in which a loop is left by `break` or begun again by `continue`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torchlint.analysis import attributes, functions, ir
-from torchlint.analysis.frames import Entry, Frame
+from torchlint.analysis.frames import ENTRY, Entry, Frame
 from torchlint.analysis.program import linearise
 from torchlint.analysis.values import Class, Function, Instance
 
@@ -50,7 +50,7 @@ def is_open(run: Interpreter, function: Function) -> bool:
         run.fuel += FUEL_PER_WORD * len(function.node.words)
     # What comes near no loss is looked at for what it compares: nothing is known of gradients there.
     near = not isinstance(function.node, ir.FunctionDef) or run.program.relevant(function.node, function.owner)
-    run.frame = Frame(function.path, function.frame, ("entry", function.path, *key), True if near else None)
+    run.frame = Frame(function.path, function.frame, (ENTRY, function.path, *key), True if near else None)
     entry = Entry(function)
     run.entries.append(entry)
     escaped, run.escaped = run.escaped, []
