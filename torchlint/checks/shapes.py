@@ -8,7 +8,7 @@ import msgspec
 
 from torchlint.analysis.calls import Arithmetic, LossCall
 from torchlint.analysis.shapes import TWO_OR_MORE
-from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, only_tensor
+from torchlint.analysis.values import VARIES, Shape, Tensor, Trail, alternatives, computed, only_tensor
 from torchlint.checks.classes import is_over_classes
 from torchlint.checks.registry import Verdict, rule
 from torchlint.contracts import Kind
@@ -252,8 +252,16 @@ def broadcast_mismatch(call: LossCall) -> Iterator[Verdict]:
 
 @rule("TLN203", on=Arithmetic)
 def broadcast_by_hand(event: Arithmetic) -> Iterator[Verdict]:
-    """A loss written by hand: a model's output of shape [B, 1] minus targets of shape [B], or the other way round."""
-    left, right = (only_tensor(event.left), only_tensor(event.right)) if event.name == "-" else (None, None)
+    """A loss written by hand: [B, 1] and [B] that are subtracted, or values of samples that are weighed."""
+    if event.name == "-":
+        yield from _difference(event)
+    elif event.name == "*":
+        yield from _weighed(event)
+
+
+def _difference(event: Arithmetic) -> Iterator[Verdict]:
+    """A model's output of shape [B, 1] minus targets of shape [B], or the other way round."""
+    left, right = only_tensor(event.left), only_tensor(event.right)
     if left is None or right is None or not _crossed(left, right):
         return
     for given, target in ((left, right), (right, left)):
@@ -261,6 +269,26 @@ def broadcast_by_hand(event: Arithmetic) -> Iterator[Verdict]:
             words = {**_words(given, target), "loss": "this difference"}
             yield Verdict(words, given.trail or target.trail, None, _certainty(given, target))
             return
+
+
+def _weighed(event: Arithmetic) -> Iterator[Verdict]:
+    """Values of shape [B, 1], one for each sample, times weights of shape [B], or the other way round."""
+    for one, other in ((event.left, event.right), (event.right, event.left)):
+        parts = computed(one)
+        if len(parts) != 1 or not isinstance(parts[0], Tensor) or not _is_of_samples(parts[0]):
+            continue
+        given, weight = parts[0], only_tensor(other)
+        if weight is None or _is_output(weight):
+            continue
+        if _crossed(given, weight) and _same_batch(given, weight):
+            words = {**_words(given, weight), "loss": "this product"}
+            yield Verdict(words, given.trail or weight.trail, None, _certainty(given, weight))
+            return
+
+
+def _is_of_samples(part: Tensor) -> bool:
+    """Whether a tensor holds what a loss, or a term of one, gives for each sample."""
+    return part.attached and (part.per_sample is not None or part.kind in ("log_probability", "nonnegative"))
 
 
 def _is_output(part: Tensor) -> bool:
