@@ -6,6 +6,7 @@ costs next to nothing until a check is interested in it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -250,7 +251,16 @@ _PREDICTIONS: frozenset[Kind] = frozenset({"raw", "probability", "simplex", "log
 
 
 def _is_predicted(part: Value) -> bool:
-    return isinstance(part, Tensor) and part.kind in _PREDICTIONS and part.attached
+    if isinstance(part, Tensor):
+        return part.kind in _PREDICTIONS and part.attached
+    return isinstance(part, Unknown) and part.source == "parameter" and _OF_MODEL.fullmatch(part.reason) is not None
+
+
+_OF_MODEL = re.compile(
+    r"result of (?!.*(?:teacher|target|ema|frozen|old|ref))"
+    r"(?:parameter |attribute |result of (?:\w+\.)*)(?:\w+_)?(?:model|net|network)(?:_\w+|\d)?(?: of \w+)?"
+)
+"""What is called of a value that something gave which is named as a model is: one that learns, no teacher."""
 
 
 def _may_be_labels(part: Value) -> bool:

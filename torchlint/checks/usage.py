@@ -34,6 +34,10 @@ def swapped_arguments(call: LossCall) -> Iterator[Verdict]:
     if not call.swapped:
         return
     predicted = call.tensors("target")
+    if not predicted:  # the model is not in sight
+        unsure = call.loss.family == "distribution"
+        yield Verdict({"activation": "the model"}, None, confidence="likely" if unsure else "certain")
+        return
     allowed = any(part.kind in call.accepts("target") for part in predicted)
     from_batch = any(isinstance(part, Unknown) for part in call.arg("input"))
     unsure = allowed and (call.loss.family == "distribution" or from_batch)
