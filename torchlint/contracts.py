@@ -90,7 +90,8 @@ class Arg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An option of a loss that changes what its input has to be: with `option` equal to `equals`, it `accepts` these kinds.
+    """An option of a loss that changes what its input, or another `role`, has to be: with `option` equal to `equals`, it
+    `accepts` these kinds.
 
     Without `equals` the option counts with any value but None and False. No `accepts` makes no demand.
     """
@@ -98,6 +99,7 @@ class When(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     option: str
     equals: bool | int | str | None = None
     accepts: tuple[Kind, ...] = ()
+    role: Literal["input", "target"] = "input"
 
     def holds(self, value: object) -> bool:
         """Whether the option is set so."""
@@ -114,8 +116,8 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     demand.
     `each`: what a loss of entries, unreduced, gives one value for.
     `labels`: "signs" wants targets of -1 and 1, "indices" the numbers of the classes; otherwise `accepts` says enough.
-    `autocast`: what CUDA autocast does with it. `when`: options that change what the input has to be, the first that is
-    set counts.
+    `autocast`: what CUDA autocast does with it. `when`: options that change what the input has to be, or the target, the
+    first that is set counts.
     `options` are the constructor's parameters in positional order; `function_options` the functional's after its tensors.
     """
 
@@ -133,6 +135,10 @@ class Loss(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     autocast: Literal["runs", "raises"] = "runs"
     when: tuple[When, ...] = ()
     id: str = ""
+
+    def whens(self, role: str) -> tuple[When, ...]:
+        """The options that change what is right for a role."""
+        return tuple(when for when in self.when if when.role == role)
 
     def arg(self, role: str) -> Arg | None:
         """The first parameter of this role, or None."""

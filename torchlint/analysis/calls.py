@@ -134,10 +134,10 @@ class LossCall(Event, frozen=True, eq=False, kw_only=True):
         found: Arg | None = self.loss.arg(role)
         if found is None:
             return frozenset()
-        if role == "input" and self.loss.when:
+        if whens := self.loss.whens(role):
             if "**" in self.options:
                 return frozenset()
-            for when in self.loss.when:
+            for when in whens:
                 holds = self._holds(when)
                 if holds is not False:
                     return frozenset(when.accepts if holds else ())

@@ -236,15 +236,12 @@ def _wanted(accepts: frozenset[str]) -> str:
 
 def _remedy(call: LossCall, kind: Kind) -> str:
     """What to write instead: an option that makes this kind right, or another input."""
-    options = [
-        f"{when.option}={when.equals}" for when in call.loss.when if kind in when.accepts and when.equals is not None
-    ]
+    whens = call.loss.whens("input")
+    options = [f"{when.option}={when.equals}" for when in whens if kind in when.accepts and when.equals is not None]
     given = call.loss.arg("input")
     if not options and given is not None and kind in given.accepts:
         options = [
-            f"it without {when.option}"
-            for when in call.loss.when
-            if kind not in when.accepts and when.option in call.options
+            f"it without {when.option}" for when in whens if kind not in when.accepts and when.option in call.options
         ]
     value = "Apply the activation before it" if kind == "raw" else "Pass the raw values"
     return " or ".join([value, *(f"use {option}" for option in options)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from torchlint.analysis.calls import LossCall
 from torchlint.analysis.shapes import shape_of
 from torchlint.analysis.values import Shape, Tensor
 from torchlint.checks.registry import Verdict, rule
+from torchlint.contracts import Kind
 
 _TYPE_WORDS = {"float": "floating-point numbers", "int": "whole numbers", "bool": "booleans"}
 _REPAIRS = {"float": "Convert it with .float().", "int": "Convert it with .long()."}
@@ -53,16 +54,24 @@ def target_range(call: LossCall) -> Iterator[Verdict]:
         yield _out_of_range(parts[0], "0 and 1", "-1 and 1", "Turn them into signs with 2 * y - 1.")
     elif call.loss.labels == "indices" and kinds == {"one_hot"}:
         yield _out_of_range(parts[0], "rows of zeros and ones", "numbers of classes", "Take argmax(1) of the rows.")
-    elif arg.accepts and kinds <= _BEYOND - set(arg.accepts) and all(_is_computed(part) for part in parts):
+    elif (accepted := call.accepts("target")) and kinds <= _BEYOND - accepted and all(map(_is_computed, parts)):
         inputs = call.tensors("input")
         # Else the two may be swapped, which is another mistake.
         if inputs and all(part.kind not in ("unknown", *_ZERO_ONE) for part in inputs):
-            given = f"what {parts[0].activation} gives, on both sides of 0"
-            if kinds <= {"log_simplex", "log_probability"}:
-                given = f"what {parts[0].activation} gives, below 0"
-            yield _out_of_range(
-                parts[0], given, "labels or probabilities", "Apply the sigmoid or the softmax to it first."
-            )
+            logs = frozenset[Kind]({"log_simplex", "log_probability"})
+            side = "below 0" if kinds <= logs else "on both sides of 0"
+            wanted, repair = "labels or probabilities", "Apply the sigmoid or the softmax to it first."
+            if accepted <= logs:
+                wanted, repair = "log-probabilities", "Apply log_softmax to it first."
+            elif kinds <= logs and (option := _option_for(call, kinds)):
+                repair = f"Hand over the probabilities themselves, or set {option}."
+            yield _out_of_range(parts[0], f"what {parts[0].activation} gives, {side}", wanted, repair)
+
+
+def _option_for(call: LossCall, kinds: Collection[str]) -> str:
+    """The option with which a loss takes targets of these kinds; empty if none does."""
+    found = [when for when in call.loss.whens("target") if set(kinds) <= set(when.accepts)]
+    return f"{found[0].option}={found[0].equals}" if found else ""
 
 
 def _is_computed(part: Tensor) -> bool:

@@ -63,11 +63,12 @@ def judge(call: Call, loss: Loss) -> Iterator[Verdict]:
 
 def accepted(call: Call, loss: Loss) -> frozenset[Kind]:
     """What the input may hold, as the loss is set up; empty if no demand is made."""
-    for when in loss.when:
+    whens = loss.whens("input")
+    for when in whens:
         if when.option in call.options and when.holds(call.options[when.option]):
             return frozenset(when.accepts)
     arg = loss.arg("input")
-    unknown = any(when.option not in call.options for when in loss.when)
+    unknown = any(when.option not in call.options for when in whens)
     return frozenset(arg.accepts) if arg is not None and not unknown else frozenset()
 
 
