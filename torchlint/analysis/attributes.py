@@ -309,6 +309,26 @@ def deferred_attribute(run: Interpreter, instance: Instance, name: str) -> Value
     return union(found) if found else None
 
 
+def in_any_state(run: Interpreter, instance: Instance) -> None:
+    """Forget the constants of an object that nobody in sight makes which its methods set anew: when they are run is not known."""
+    line = linearise(instance.cls)
+    init = next(
+        (
+            stmt
+            for cls in line
+            for stmt in cls.node.body
+            if isinstance(stmt, ir.FunctionDef) and stmt.name == "__init__"
+        ),
+        None,
+    )
+    early = {"__init__"} if init is None else {"__init__", *run.program.mentioned(instance.cls, init)}
+    for name, value in tuple(instance_cell(run, instance).items()):
+        if isinstance(value, Const) and isinstance(value.value, (int, str)):
+            if any(method.name not in early for cls in line for method in _setters(run, cls, name)):
+                other = Unknown(f"attribute {name} of {instance.cls.node.name}")
+                run.heap.write(instance.id)[name] = union((value, other))
+
+
 def _set_by(run: Interpreter, instance: Instance, cls: Class, method: ir.FunctionDef, name: str) -> Value:
     """Run a method beside the present state and read what it leaves in the attribute."""
     before = run.state

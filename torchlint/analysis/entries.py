@@ -152,12 +152,21 @@ class Entries:
             ]
 
     def _believe_callers(self) -> None:
-        """Drop what was found of batches for want of a caller, where a caller in sight hands over batches that are no such."""
+        """Drop what was found of batches for want of a caller, where a caller in sight hands over batches that are no such.
+
+        A function that takes the steps of training itself is called for good, another one perhaps to try it out.
+        """
         findings = self.program.findings
         sound = {_site(key) for key, found in findings.items() if not found and key[0] != ENTRY}
         for key, found in findings.items():
-            if found and key[0] == ENTRY and _site(key) in sound:
+            if found and key[0] == ENTRY and _site(key) in sound and self._trains(*_site(key)):
                 findings[key] = [each for each in found if each.code not in _OF_BATCHES]
+
+    def _trains(self, path: str, node: int) -> bool:
+        """Whether the function around a node takes steps of an optimizer."""
+        uses = self.program.uses(path)
+        scope = None if uses is None or node not in uses.node else uses.scope(uses.node[node])
+        return isinstance(scope, ir.FunctionDef) and ".step" in scope.words
 
     def run(self, path: str) -> None:
         """All entries of a module."""
@@ -224,7 +233,7 @@ class Entries:
             self.program.open.add(cls.node.name)
         if not methods:
             return
-        attributes.instance_cell(run, instance)
+        attributes.in_any_state(run, instance)
         run.standing = frozenset({instance.id})
         # Each time those methods, too, that call one of which they could tell more; in the end those that lead to a threshold.
         for _ in range(_DEPTH):

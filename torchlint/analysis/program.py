@@ -331,7 +331,7 @@ _CALLED_BY_OTHERS = frozenset(("__init__", "forward", "__call__"))
 def _assigned(body: ir.Block, receiver: str, names: set[str]) -> set[str]:
     """The attributes of a receiver that statements assign."""
     for stmt in body:
-        if isinstance(stmt, (ir.Assign, ir.AnnAssign)):
+        if isinstance(stmt, (ir.Assign, ir.AnnAssign, ir.AugAssign)):
             for target in stmt.targets if isinstance(stmt, ir.Assign) else (stmt.target,):
                 for item in target.items if isinstance(target, ir.Sequence) else (target,):
                     if (
