@@ -31,10 +31,12 @@ from torchlint.analysis.values import (
     Unknown,
     Value,
     alternatives,
+    any_state,
     either,
     guarded,
     is_anything,
     is_pending,
+    is_state,
     join,
     later,
     narrow,
@@ -322,11 +324,11 @@ def in_any_state(run: Interpreter, instance: Instance) -> None:
         None,
     )
     early = {"__init__"} if init is None else {"__init__", *run.program.mentioned(instance.cls, init)}
-    for name, value in tuple(instance_cell(run, instance).items()):
-        if isinstance(value, Const) and isinstance(value.value, (int, str)):
-            if any(method.name not in early for cls in line for method in _setters(run, cls, name)):
-                other = Unknown(f"attribute {name} of {instance.cls.node.name}")
-                run.heap.write(instance.id)[name] = union((value, other))
+    own = instance_cell(run, instance)
+    for name in sorted({name for cls in line for name in run.program.setters(cls.node)}):
+        value = own[name] if name in own else class_attribute(run, instance.cls, name)
+        if any(method.name not in early for cls in line for method in _setters(run, cls, name)) and is_state(value):
+            run.heap.write(instance.id)[name] = any_state(value, f"attribute {name} of {instance.cls.node.name}")
 
 
 def _set_by(run: Interpreter, instance: Instance, cls: Class, method: ir.FunctionDef, name: str) -> Value:

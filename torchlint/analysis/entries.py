@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from torchlint.analysis import attributes, exported, functions, imports, instances, ir, uncalled
+from torchlint.analysis import attributes, exported, functions, imports, instances, ir, scopes, uncalled
 from torchlint.analysis.calls import Arithmetic, Comparison, Event, LossCall, OpCall
 from torchlint.analysis.frames import ENTRY, Frame
 from torchlint.analysis.interpret import Interpreter
@@ -16,7 +16,17 @@ from torchlint.analysis.program import ModuleInfo, Program
 from torchlint.analysis.state import State
 from torchlint.analysis.thresholds import ROUNDING, fraction_compared
 from torchlint.analysis.uncalled import ENTRY_FUEL
-from torchlint.analysis.values import Class, Function, Instance, Tensor, Unknown, Value, alternatives
+from torchlint.analysis.values import (
+    Class,
+    Function,
+    Instance,
+    Tensor,
+    Unknown,
+    Value,
+    alternatives,
+    any_state,
+    is_state,
+)
 from torchlint.analysis.vocabulary import Vocabulary
 from torchlint.checks.registry import harmless, judge, watched, watched_ops
 from torchlint.diagnostics import Problem
@@ -174,6 +184,7 @@ class Entries:
             info = imports.ensure(self.interpreter, path)
             if info.ir is not None:
                 self.program.open |= exported.names(self.interpreter, info)
+                self._in_any_state(info, info.ir.body)
                 self._functions(info)
 
     @contextmanager
@@ -184,6 +195,13 @@ class Entries:
         except Exception:  # noqa: BLE001  # any
             self.program.problems.append(Problem(path, traceback.format_exc(limit=-4), internal=True))
             self.interpreter = self.recorder(self.program)
+
+    def _in_any_state(self, info: ModuleInfo, body: ir.Block) -> None:
+        """Forget the constants of the module that its functions set anew: they are run here for want of a caller."""
+        cell = self.program.base.get(info.cell, {})
+        for name in scopes.rebound(body):
+            if is_state(value := cell.get(name)):
+                cell[name] = any_state(value, f"name {name}")
 
     def _functions(self, info: ModuleInfo) -> None:
         """Functions and classes that may reach a loss."""

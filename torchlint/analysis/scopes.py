@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from torchlint.analysis import imports
-from torchlint.analysis.values import Extern, ModuleValue, Pending, Unknown, Value, later, narrow
+from torchlint.analysis import imports, ir
+from torchlint.analysis.values import Extern, ModuleValue, Pending, Unknown, Value, any_state, is_state, later, narrow
+from torchlint.analysis.vocabulary import BLOCKS
 
 if TYPE_CHECKING:
     from torchlint.analysis.interpret import Interpreter
@@ -35,6 +37,30 @@ def lookup(run: Interpreter, name: str) -> Value:
             return narrow(found, state.assumed) if state.assumed else found
         cell = parents.get(cell)
     return global_name(run, name)
+
+
+def in_any_state(run: Interpreter, name: str) -> None:
+    """Forget the constant that a name of the functions around, or of the module, is bound to: calls may have changed it."""
+    cell: int | None = run.frame.cell
+    while cell is not None:
+        found = run.heap.read(cell).get(name)
+        if found is not None:
+            if is_state(found):
+                run.heap.write(cell)[name] = any_state(found, f"name {name}")
+            return
+        cell = run.program.parents.get(cell)
+
+
+def rebound(body: ir.Block) -> Iterator[str]:
+    """The names that functions in a block say are global."""
+    for stmt in body:
+        if isinstance(stmt, ir.Scope):
+            yield from stmt.names if stmt.outer == "global" else ()
+        elif isinstance(stmt, (ir.FunctionDef, ir.ClassDef)):
+            yield from rebound(stmt.body)
+        elif type(stmt) in BLOCKS:
+            for block in BLOCKS[type(stmt)](stmt):
+                yield from rebound(block)
 
 
 def deferred(run: Interpreter, pending: Pending, path: str) -> Value:

@@ -15,6 +15,7 @@ from torchlint.analysis import (
     iteration,
     operators,
     options,
+    scopes,
     subscripts,
     targets,
 )
@@ -131,6 +132,8 @@ def _continue(run: Interpreter, stmt: ir.Stmt) -> None:
 def _scope(run: Interpreter, stmt: ir.Scope) -> None:
     if stmt.outer == "global":
         run.frame.globals.update(stmt.names)
+    for name in stmt.names:
+        scopes.in_any_state(run, name)
 
 
 def _import(run: Interpreter, stmt: ir.Import) -> None:

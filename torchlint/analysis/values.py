@@ -7,7 +7,7 @@ a finding is certain only if all of them are wrong, so none may be dropped in si
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import msgspec
 
@@ -766,6 +766,16 @@ def is_anything(value: Value) -> bool:
     if value is UNKNOWN or value is TOO_MANY:
         return True
     return isinstance(value, Unknown) and not value.reason and value.source == "other" and value.default is None
+
+
+def is_state(value: Value | None) -> TypeGuard[Const]:
+    """Whether a value is a number, a flag or a text, by which code tells in which state it is."""
+    return isinstance(value, Const) and isinstance(value.value, (int, str))
+
+
+def any_state(value: Const, reason: str) -> Value:
+    """A state in which something may be, and any other one: code that is run who knows when changes it."""
+    return Union((value, Unknown(reason)))
 
 
 def number_type(value: Value) -> Literal["float", "int"] | None:
