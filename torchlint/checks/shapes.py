@@ -287,8 +287,11 @@ def _weighed(event: Arithmetic) -> Iterator[Verdict]:
 
 
 def _is_of_samples(part: Tensor) -> bool:
-    """Whether a tensor holds what a loss, or a term of one, gives for each sample."""
-    return part.attached and (part.per_sample is not None or part.kind in ("log_probability", "nonnegative"))
+    """Whether a tensor holds what a loss gives for each sample, or a term of one that is made of a model's output."""
+    term = part.kind == "log_probability" or (
+        part.kind == "nonnegative" and part.trail is not None and part.trail.before is not None
+    )
+    return part.attached and (part.per_sample is not None or term)
 
 
 def _is_output(part: Tensor) -> bool:
