@@ -301,17 +301,22 @@ class Program:
         return found
 
     def relevant(self, node: ir.FunctionDef | ir.ClassDef, owner: Class | None = None) -> bool:
-        """Whether a function or class mentions anything that may lead to a loss."""
+        """Whether a function or class may lead to a loss: by what it mentions, or as a method by another one of its class."""
+        if self.is_near(node, owner):
+            return True
+        return owner is not None and isinstance(node, ir.FunctionDef) and self._leads_on(owner, node)
+
+    def is_near(self, node: ir.FunctionDef | ir.ClassDef, owner: Class | None = None) -> bool:
+        """Whether a function or class mentions anything that may lead to a loss, or a method of which a caller could tell more."""
         if self.vocabulary.leads_to_loss(node):
             return True
         if owner is None:
             return False
-        opened = any(
+        return any(
             not self.open_methods[id(item.node)].isdisjoint(node.words)
             for item in linearise(owner)
             if id(item.node) in self.open_methods
         )
-        return opened or (isinstance(node, ir.FunctionDef) and self._leads_on(owner, node))
 
     def _leads_on(self, cls: Class, method: ir.FunctionDef) -> bool:
         """Whether a method leads to another one of its class that mentions what leads to a loss."""

@@ -103,13 +103,16 @@ def run_escaped(run: Interpreter) -> None:
 
 
 def methods_to_loss(run: Interpreter, cls: Class) -> list[Function]:
-    """The methods of a class, inherited ones too, that may reach a loss; its constructor apart."""
+    """The methods of a class, inherited ones too, that come near a loss; its constructor apart.
+
+    One that only hands on to such a method tells no more of it than nobody does.
+    """
     out: dict[str, Function] = {}
     for item in linearise(cls):
         for stmt in item.node.body:
             if isinstance(stmt, ir.FunctionDef) and stmt.name not in out and stmt.name != "__init__":
                 found = run.heap.read(item.frame).get(stmt.name)
-                if isinstance(found, Function) and run.program.relevant(stmt, cls):
+                if isinstance(found, Function) and run.program.is_near(stmt, cls):
                     out[stmt.name] = found
     return list(out.values())
 
